@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real Blender executables for the tests.
+
+As root on Debian: Debian's own Blender 4.3 (trixie) and 5.2 (sid), each in a root of its own under build/blender-roots,
+entered with chroot. Mounts live in a private mount namespace, so nothing stays mounted, whatever happens.
+Elsewhere: the executable named by $BLENDER or found on the PATH.
+"""
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .steps import BUILD, REPO, StepFailed, quietly, say
+
+SUITES = {"trixie": "4.3", "sid": "5.2"}  # Debian suite -> Blender version
+ROOTS = BUILD / "blender-roots"
+PACKAGES = ["blender", "python3-numpy", "libgl1-mesa-dri", "libegl1", "libgl1", "ffmpeg"]
+PACKAGES += ["xvfb", "xauth", "xdotool", "scrot"]  # for the tests in a real window
+SID_PACKAGES = ["python3-cattr", "python3-requests"]  # without them 5.2's extension system does not register
+
+# Isolated: its own mounts, and its own processes, which all end with the first of them.
+ISOLATED = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh", "-ec"]
+
+
+@dataclass(frozen=True)
+class Blender:
+    """One Blender executable; `root` is the Debian root it lives in, None when it is on this machine itself."""
+
+    name: str
+    root: Path | None
+    executable: str = "blender"
+
+    def run(
+        self, *arguments: str | Path, env: Mapping[str, str] | None = None, timeout: float = 600, program: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Blender (or another `program` beside it, as `xvfb-run`) and catch its output as text.
+
+        The repository, Python (sys.base_prefix), ../shared and the temporary folder are at the same paths inside.
+        """
+        command = [program or self.executable, *map(str, arguments)]
+        env = {"LANG": "C.UTF-8", **(env or {})}
+        if self.root:
+            command = chrooted(self.root, command, env)
+        return subprocess.run(
+            command,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+
+def chrooted(
+    root: Path, command: Sequence[str], env: Mapping[str, str], visible: Sequence[Path] | None = None
+) -> list[str]:
+    """The command line that runs `command` inside `root`, with the paths in `visible` bound at their own places."""
+    lines = [f"mount -t proc proc {shlex.quote(str(root / 'proc'))}"]
+    lines += [f"mount --rbind /{name} {shlex.quote(str(root / name))}" for name in ("sys", "dev")]
+    for path in shared_paths() if visible is None else visible:
+        source, target = shlex.quote(str(path)), shlex.quote(str(root / path.relative_to("/")))
+        make = f"mkdir -p {target}" if path.is_dir() else f"mkdir -p $(dirname {target}); touch {target}"
+        lines.append(f"{make}; mount --bind {source} {target}")
+    settings = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/root", **env}
+    words = ["env", "-i", *(f"{k}={v}" for k, v in settings.items()), *command]
+    lines.append(f"exec chroot {shlex.quote(str(root))} {shlex.join(words)}")
+    return [*ISOLATED, "\n".join(lines)]
+
+
+def shared_paths() -> list[Path]:
+    """What programs inside a root may see of this machine, at the same paths."""
+    paths = [REPO, REPO.parent / "shared", Path(tempfile.gettempdir()).resolve(), *python_paths()]
+    return [p for p in paths if p.exists()]
+
+
+def python_paths() -> list[Path]:
+    """The Python installation behind this interpreter, so that a virtual environment in the repository works inside."""
+    prefix = Path(sys.base_prefix).resolve()
+    if prefix != Path("/usr"):
+        return [prefix]
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return [prefix / "bin" / version, prefix / "lib" / version]
+
+
+def why_no_roots() -> str:
+    """Why Debian roots cannot be made here; empty when they can."""
+    release = Path("/etc/os-release")
+    if not release.exists() or "ID=debian" not in release.read_text().splitlines():
+        return "Debian's Blender is set up on Debian only"
+    if os.geteuid() != 0:
+        return "Debian's Blender can be set up by root only"
+    return ""
+
+
+def debian_mirror() -> str:
+    """The mirror this machine's apt is configured with."""
+    for source in sorted(Path("/etc/apt").glob("sources.list.d/*.sources")):
+        for line in source.read_text().splitlines():
+            if line.startswith("URIs:") and line.rstrip("/").endswith("/debian"):
+                return line.split()[1]
+    for source in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt").glob("sources.list.d/*.list"))]:
+        for word in source.read_text().split() if source.exists() else []:
+            if "://" in word and word.rstrip("/").endswith("/debian"):
+                return word
+    raise StepFailed("No Debian mirror is configured in /etc/apt, so Blender cannot be set up for the tests.")
+
+
+def make_root(suite: str) -> Path:
+    """Set up a Debian root with Blender in it (3-4 minutes, about 2 GB), or return the one that is there."""
+    packages = PACKAGES + (SID_PACKAGES if suite == "sid" else [])
+    root, stamp = ROOTS / suite, ROOTS / f"{suite}.ready"
+    recipe = hashlib.sha256(" ".join(packages).encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == recipe:
+        return root
+    say(f"Blender {SUITES[suite]}: making a Debian {suite} root in {root.relative_to(REPO)} (once, 3-4 minutes)")
+    log = BUILD / "logs" / f"blender-root-{suite}.log"
+    ROOTS.mkdir(parents=True, exist_ok=True)
+    if not shutil.which("debootstrap"):
+        quietly(["apt-get", "update", "-q"], log)
+        quietly(["apt-get", "install", "-y", "-q", "debootstrap"], log, {"DEBIAN_FRONTEND": "noninteractive"})
+    base = ROOTS / f"{suite}.base"
+    if not base.exists():
+        shutil.rmtree(root, ignore_errors=True)  # safe: nothing of this machine is ever mounted there for good
+        words = ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(root), debian_mirror()]
+        quietly([*ISOLATED, "exec " + shlex.join(words)], log)
+        base.touch()
+    # A mirror frozen at a date serves a sid whose Release file has run out.
+    (root / "etc/apt/apt.conf.d/99old-release-files").write_text('Acquire::Check-Valid-Until "false";\n')
+    for words in (
+        ["apt-get", "update", "-q"],
+        ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages],
+        ["apt-get", "clean"],
+    ):
+        quietly(chrooted(root, words, {"DEBIAN_FRONTEND": "noninteractive"}, visible=()), log)
+    stamp.write_text(recipe)
+    return root
+
+
+def find_blenders(make: bool) -> tuple[list[Blender], str]:
+    """Every Blender executable for the tests, and the reason when there is none. `make` sets up missing roots."""
+    if named := os.environ.get("BLENDER"):
+        return [Blender("named", None, named)], ""
+    reason = why_no_roots()
+    if not reason:
+        if make:
+            return [Blender(suite, make_root(suite)) for suite in SUITES], ""
+        ready = [Blender(suite, ROOTS / suite) for suite in SUITES if (ROOTS / f"{suite}.ready").exists()]
+        return ready, "" if ready else "Debian's Blender is not set up yet; `python3.11 dev.py test` does it"
+    if found := shutil.which("blender"):
+        return [Blender("path", None, found)], ""
+    return [], f"{reason}, and there is no `blender` on the PATH and no $BLENDER"
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:] or SUITES:
+        make_root(wanted)
+        say(f"Blender {SUITES[wanted]} is ready in {(ROOTS / wanted).relative_to(REPO)}")
