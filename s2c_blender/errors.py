@@ -11,3 +11,7 @@ class UserError(Exception):
     def __init__(self, sentence: str, exit_code: int = INPUT_FAILED):
         super().__init__(sentence)
         self.exit_code = exit_code
+
+
+class Cancelled(Exception):
+    """The user stopped the work; a progress callback may raise it."""

@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""HandMotion to keyframes: a take is one action a hand and the actions of the keys and the pedal."""
+
+import re
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ..core import curves
+from ..core.hand import JOINTS
+from ..core.keyboard import DIP_ANGLE
+from ..core.motion import HandMotion
+from ..core.timing import Clock
+from . import actions
+from .rig import HANDS, Rig
+
+PEDAL_ANGLE = 0.12  # rad, full way down
+PEDAL_TRAVEL = 0.06  # s the foot takes to press or lift it
+TAKE_NAME = re.compile(r"take-(\d{3,})")
+
+
+@dataclass(frozen=True)
+class Take:
+    """What keying made: a name, its actions and the frames they cover."""
+
+    name: str
+    actions: tuple[str, ...]
+    first: int
+    last: int
+
+
+def scene_clock(scene: bpy.types.Scene, frame: float) -> Clock:
+    """Clock of a take whose time 0 lies at `frame` of the scene."""
+    return Clock(scene.render.fps / scene.render.fps_base, frame)
+
+
+def next_take_name() -> str:
+    """`take-001`, or the first number above all takes in the file."""
+    numbers = [int(m[1]) for action in bpy.data.actions for m in [TAKE_NAME.search(action.name)] if m]
+    return f"take-{max(numbers, default=0) + 1:03d}"
+
+
+def key_take(
+    rig: Rig, motion: HandMotion, scene: bpy.types.Scene, frame: float, *, name: str | None = None, keys: bool = True
+) -> Take:
+    """Key a motion on a rig, time 0 at `frame` of the scene (fractions allowed); with `keys` also piano keys and pedal.
+
+    Actions that were on the rig stay in the file. Either the whole take is keyed or, on an error, nothing.
+    """
+    name = name or next_take_name()
+    clock = scene_clock(scene, frame)
+    frames = clock.whole_frames(motion.duration)
+    channels = {side: hand_channels(motion, side, obj, clock, frames) for side, obj in rig.hands.items()}
+    strokes = key_strokes(motion) if keys else {}
+    moving = {obj: stroke for pitch, stroke in strokes.items() if (obj := rig.keys.get(pitch))}
+    pedal = rig.pedal if keys and len(motion.pedal) else None
+    undo = _Undo([*rig.hands.values(), *rig.keys.values(), *([rig.pedal] if rig.pedal else [])])
+    try:
+        for side, obj in rig.hands.items():
+            _key_hand(undo.new_action(f"{HANDS[side]}.{name}"), obj, frames, *channels[side])
+        if keys:
+            _clear_ours([obj for obj in (*rig.keys.values(), rig.pedal) if obj and obj not in moving and obj != pedal])
+        _key_piano(undo, name, clock, moving, pedal, motion.pedal)
+    except BaseException:
+        undo.back()
+        raise
+    return Take(name, tuple(a.name for a in undo.made), int(frames[0]), int(frames[-1]))
+
+
+def hand_channels(
+    motion: HandMotion, side: int, armature: bpy.types.Object, clock: Clock, frames: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Wrist location [T, 3] and XYZ Euler angles [T, 16, 3] of the pose bones at scene `frames` [T]."""
+    position, rotation = motion.hand(side)
+    times = clock.seconds(np.asarray(frames, float))
+    bones = [armature.data.bones[joint] for joint in JOINTS]
+    rest = np.array([bone.matrix_local.to_3x3().to_quaternion() for bone in bones])  # [16, 4]
+    turned = curves.sample_rotations(rotation, motion.fps, times)
+    local = curves.multiply(curves.multiply(curves.conjugate(rest), turned), rest)
+    to_bone = np.array(bones[0].matrix_local.to_3x3().inverted())
+    offset = curves.sample(position, motion.fps, times) - np.array(bones[0].head_local)
+    return offset @ to_bone.T, curves.euler_xyz(local)
+
+
+def key_strokes(motion: HandMotion) -> dict[int, np.ndarray]:
+    """Strokes [M, 4] s of each pitch that is played."""
+    pitches = motion.notes["pitch"]
+    return {int(p): motion.keys[pitches == p] for p in np.unique(pitches)}
+
+
+def pedal_strokes(pedal: np.ndarray) -> np.ndarray:
+    """Strokes [K, 4] s of the sustain pedal from its on and off times [K, 2]: halfway at on and at off."""
+    half = PEDAL_TRAVEL / 2
+    return np.stack([pedal[:, 0] - half, pedal[:, 0] + half, pedal[:, 1] - half, pedal[:, 1] + half], axis=1)
+
+
+def _key_hand(action: bpy.types.Action, obj: bpy.types.Object, frames: np.ndarray, location, euler) -> None:
+    new = actions.take_curves(action, obj)
+    for joint, name in enumerate(JOINTS):
+        obj.pose.bones[name].rotation_mode = "XYZ"
+        path = f'pose.bones["{name}"]'
+        for axis in range(3):
+            if joint == 0:
+                _fill(new(f"{path}.location", axis, name), frames, location[:, axis])
+            _fill(new(f"{path}.rotation_euler", axis, name), frames, euler[:, joint, axis])
+
+
+def _fill(curve: bpy.types.FCurve, frames: np.ndarray, values: np.ndarray) -> None:
+    actions.fill(curve, frames, values, np.gradient(values) if len(values) > 1 else np.zeros(1))
+
+
+def _key_piano(undo: "_Undo", name: str, clock: Clock, moving: dict, pedal, pedal_times: np.ndarray) -> None:
+    """Keys and pedal turn about local X; with slots they share one action, else each has its own."""
+    turns = [(obj, strokes, DIP_ANGLE) for obj, strokes in moving.items()]
+    if pedal:
+        turns.append((pedal, pedal_strokes(pedal_times), PEDAL_ANGLE))
+    shared = undo.new_action(f"Keys.{name}") if turns and actions.has_slots() else None
+    for obj, strokes, angle in turns:
+        times, depths = curves.travel(strokes)
+        new = actions.take_curves(shared or undo.new_action(f"{obj.name}.{name}"), obj)
+        obj.rotation_mode = "XYZ"
+        actions.fill(new("rotation_euler", 0, obj.name), clock.frame(times), depths * angle)
+
+
+def _clear_ours(objects: list[bpy.types.Object]) -> None:
+    """Take the previous take's actions off keys that this take does not play, and let these keys up."""
+    for obj in objects:
+        data = obj.animation_data
+        if data and data.action and TAKE_NAME.search(data.action.name):
+            data.action = None
+            obj.rotation_euler[0] = 0.0
+
+
+class _Undo:
+    """Remembers what keying replaces: keeps those actions in the file, and puts everything back after an error."""
+
+    def __init__(self, objects: list[bpy.types.Object]):
+        self.made: list[bpy.types.Action] = []
+        self.before = []
+        for obj in objects:
+            data = obj.animation_data
+            action = data.action if data else None
+            slot = data.action_slot if action and actions.has_slots() else None
+            self.before.append((obj, action, slot))
+            if action:
+                action.use_fake_user = True
+
+    def new_action(self, name: str) -> bpy.types.Action:
+        action = bpy.data.actions.new(name)
+        self.made.append(action)
+        return action
+
+    def back(self) -> None:
+        for obj, action, slot in self.before:
+            if obj.animation_data:
+                obj.animation_data.action = action
+                if slot:
+                    obj.animation_data.action_slot = slot
+        for action in self.made:
+            bpy.data.actions.remove(action)

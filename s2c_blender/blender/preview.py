@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Scrub preview: a handler poses the hands, keys and pedal on every frame change, without any keyframe.
+
+What is previewed is written on the `Piano` object (motion file, first frame), so it survives undo and file loads;
+objects are looked up anew on each frame. Keyed values would lose against the handler: keying ends the preview.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..core import curves
+from ..core.hand import JOINTS
+from ..core.keyboard import DIP_ANGLE
+from ..core.motion import HandMotion
+from ..core.timing import Clock
+from .keying import PEDAL_ANGLE, hand_channels, key_strokes, pedal_strokes
+from .rig import Rig, rig_of
+
+PROPERTY = "piano_hands_preview"  # on the Piano object: {"motion": path, "frame": first frame}
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A motion ready to be read at any time: curves of the bones at the motion's rate, breakpoints of the keys."""
+
+    fps: float
+    hands: dict[int, tuple[np.ndarray, np.ndarray]]  # location [N, 3], Euler [N, 16, 3]
+    keys: dict[int, tuple[np.ndarray, np.ndarray]]  # times, depths
+    pedal: tuple[np.ndarray, np.ndarray]
+
+
+_cache: dict[tuple[str, str], _Shown] = {}  # (piano name, motion file)
+
+
+def show(rig: Rig, motion_file: Path, frame: float, scene: bpy.types.Scene) -> None:
+    """Preview a motion file on a rig, time 0 at `frame` of the scene."""
+    rig.piano[PROPERTY] = {"motion": str(motion_file), "frame": float(frame)}
+    _cache.pop((rig.piano.name, str(motion_file)), None)
+    pose(rig.piano, scene)
+
+
+def hide(piano: bpy.types.Object) -> None:
+    """End the preview and let the rig take its rest pose (or, after keying, its keyed one on the next frame change)."""
+    if PROPERTY not in piano:
+        return
+    del piano[PROPERTY]
+    rig = rig_of(piano)
+    for hand in rig.hands.values():
+        for joint in JOINTS:
+            bone = hand.pose.bones[joint]
+            bone.location, bone.rotation_euler = (0, 0, 0), (0, 0, 0)
+    for obj in (*rig.keys.values(), *([rig.pedal] if rig.pedal else [])):
+        obj.rotation_euler[0] = 0.0
+
+
+def is_shown(piano: bpy.types.Object) -> bool:
+    """Whether the rig is previewed."""
+    return PROPERTY in piano
+
+
+@bpy.app.handlers.persistent
+def on_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
+    """frame_change_post handler."""
+    for obj in scene.objects:
+        if obj.type == "EMPTY" and PROPERTY in obj:
+            pose(obj, scene)
+
+
+def pose(piano: bpy.types.Object, scene: bpy.types.Scene) -> None:
+    """Pose one rig for the scene's current frame; a motion file that is gone ends the preview."""
+    rig = rig_of(piano)
+    shown = _load(rig, Path(piano[PROPERTY]["motion"]))
+    if shown is None:
+        hide(piano)
+        return
+    clock = Clock(scene.render.fps / scene.render.fps_base, piano[PROPERTY]["frame"])
+    time = clock.seconds(scene.frame_current_final)
+    _pose_hands(rig, shown, time)
+    for pitch, key in rig.keys.items():
+        turn = DIP_ANGLE * np.interp(time, *shown.keys[pitch]) if pitch in shown.keys else 0.0
+        if abs(key.rotation_euler[0] - turn) > 1e-7:
+            key.rotation_euler[0] = turn
+    if rig.pedal and len(shown.pedal[0]):
+        rig.pedal.rotation_euler[0] = PEDAL_ANGLE * np.interp(time, *shown.pedal)
+
+
+def _pose_hands(rig: Rig, shown: _Shown, time: float) -> None:
+    for side, (location, euler) in shown.hands.items():
+        place = min(max(time * shown.fps, 0.0), len(location) - 1.0)
+        i = min(int(place), max(len(location) - 2, 0))
+        u, j = place - i, min(i + 1, len(location) - 1)
+        angles = (1 - u) * euler[i] + u * euler[j]
+        bones = rig.hands[side].pose.bones
+        for joint, name in enumerate(JOINTS):
+            bone = bones[name]
+            bone.rotation_mode = "XYZ"
+            bone.rotation_euler = angles[joint]
+        bones[JOINTS[0]].location = (1 - u) * location[i] + u * location[j]
+
+
+def _load(rig: Rig, path: Path) -> _Shown | None:
+    name = (rig.piano.name, str(path))
+    if name not in _cache:
+        try:
+            motion = HandMotion.load(path)
+        except (OSError, ValueError):
+            return None
+        _cache[name] = _prepare(rig, motion)
+    return _cache[name]
+
+
+def _prepare(rig: Rig, motion: HandMotion) -> _Shown:
+    clock = Clock(motion.fps)
+    frames = np.arange(len(motion.left_position))
+    hands = {side: hand_channels(motion, side, obj, clock, frames) for side, obj in rig.hands.items()}
+    keys = {pitch: curves.travel(strokes) for pitch, strokes in key_strokes(motion).items()}
+    return _Shown(motion.fps, hands, keys, curves.travel(pedal_strokes(motion.pedal)))
+
+
+def register() -> None:
+    bpy.app.handlers.frame_change_post.append(on_frame)
+
+
+def unregister() -> None:
+    bpy.app.handlers.frame_change_post.remove(on_frame)
+    _cache.clear()

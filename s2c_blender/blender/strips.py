@@ -1,0 +1,141 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A sound strip of the sequencer as audio: which file, which part of it, and where on the timeline it sounds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from ..core.timing import Clock
+from ..errors import UserError
+from .mixdown import mix_strip
+
+
+@dataclass(frozen=True)
+class StripAudio:
+    """The audible part of a strip: `duration` seconds of `path` from second `start`, which sounds at scene `frame`."""
+
+    name: str
+    path: Path
+    start: float
+    duration: float
+    frame: float
+
+
+def sequencer_scenes(context: bpy.types.Context) -> list[bpy.types.Scene]:
+    """Scenes to look for strips in, likeliest first: the sequencer's scene (5.x), the active one, the others."""
+    first = [getattr(context, "sequencer_scene", None), context.scene]
+    return list(dict.fromkeys(scene for scene in (*first, *bpy.data.scenes) if scene))
+
+
+def sound_strips(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
+    """All sound strips of a scene, those inside meta strips too, in order of time."""
+    editor = scene.sequence_editor
+    if not editor:
+        return []
+    strips = editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all
+    return sorted((s for s in strips if s.type == "SOUND"), key=lambda s: (handles(s)[0], s.channel, s.name))
+
+
+def find_strip(context: bpy.types.Context) -> tuple[bpy.types.Scene, bpy.types.Strip]:
+    """The strip to play and its scene: the active sound strip, else the only one that can be heard."""
+    for scene in sequencer_scenes(context):
+        strips = sound_strips(scene)
+        if not strips:
+            continue
+        active = scene.sequence_editor.active_strip
+        if active and active.type == "SOUND":
+            return scene, active
+        heard = [strip for strip in strips if is_heard(strip, scene)]
+        if len(heard) == 1:
+            return scene, heard[0]
+        names = ", ".join(f'"{strip.name}"' for strip in strips[:5])
+        if heard:
+            raise UserError(f"There are several sound strips ({names}): select the one to play in the sequencer.")
+        raise UserError(f"Every sound strip ({names}) is muted: unmute the one to play or select it in the sequencer.")
+    raise UserError("There is no sound strip: add the piano recording in the sequencer, or choose an audio file.")
+
+
+def is_heard(strip: bpy.types.Strip, scene: bpy.types.Scene) -> bool:
+    """Whether neither the strip nor its channel nor a meta strip around it is muted."""
+    editor = scene.sequence_editor
+    if any(part.mute for part in (strip, *parent_metas(strip))):
+        return False
+    outermost = (strip, *parent_metas(strip))[-1]
+    return not editor.channels[outermost.channel].mute
+
+
+def parent_metas(strip: bpy.types.Strip) -> Iterable[bpy.types.Strip]:
+    """The meta strips around a strip, innermost first."""
+    parent = strip.parent_meta()
+    while parent:
+        yield parent
+        parent = parent.parent_meta()
+
+
+def handles(strip: bpy.types.Strip) -> tuple[float, float]:
+    """First frame of a strip on the timeline and the frame after its last."""
+    if hasattr(strip, "left_handle"):  # 5.1 and later
+        return strip.left_handle, strip.right_handle
+    return strip.frame_final_start, strip.frame_final_end
+
+
+def strip_clock(strip: bpy.types.Strip, scene: bpy.types.Scene) -> Clock:
+    """Clock of the strip's file: its second 0 lies at the clock's origin on the timeline."""
+    rate = scene.render.fps / scene.render.fps_base
+    new = hasattr(strip, "content_start")  # 5.1 and later
+    start = strip.content_start if new else strip.frame_start
+    trim = strip.content_trim_start if new else strip.animation_offset_start
+    return Clock(rate, start - trim + getattr(strip, "sound_offset", 0.0) * rate)
+
+
+def strip_audio(strip: bpy.types.Strip, scene: bpy.types.Scene, folder: Path) -> StripAudio:
+    """The part of its file that a strip plays; files that must be written (packed, retimed) go to `folder`."""
+    first, last = handles(strip)
+    for meta in parent_metas(strip):
+        first, last = max(first, handles(meta)[0]), min(last, handles(meta)[1])
+    if last <= first:
+        raise UserError(f'The strip "{strip.name}" lies outside its meta strip and cannot be heard: move it inside.')
+    path = sound_file(strip, folder)
+    if is_retimed(strip):
+        rate = scene.render.fps / scene.render.fps_base
+        return StripAudio(strip.name, mix_strip(strip, scene, first, last, folder), 0.0, (last - first) / rate, first)
+    clock = strip_clock(strip, scene)
+    start = max(0.0, clock.seconds(first))
+    stop = clock.seconds(last)
+    if stop <= start:
+        raise UserError(f'The strip "{strip.name}" shows no part of its file: move its handles over the music.')
+    return StripAudio(strip.name, path, start, stop - start, clock.frame(start))
+
+
+def is_retimed(strip: bpy.types.Strip) -> bool:
+    """Whether the strip plays faster or slower than its file."""
+    return len(getattr(strip, "retiming_keys", ())) > 0
+
+
+def sound_file(strip: bpy.types.Strip, folder: Path) -> Path:
+    """The audio file of a strip; a packed sound is written to `folder`."""
+    sound = strip.sound
+    if not sound:
+        raise UserError(f'The strip "{strip.name}" has no sound: choose a file in its properties.')
+    name = Path(sound.filepath.replace("\\", "/").removeprefix("//")).name or sound.name
+    if sound.packed_file:
+        path = Path(folder) / name
+        path.write_bytes(sound.packed_file.data)
+        return path
+    if sound.filepath.startswith("//") and not bpy.data.filepath and not sound.library:
+        raise UserError(f'The sound "{name}" has a path relative to a .blend file not saved yet: save the file first.')
+    path = Path(bpy.path.abspath(sound.filepath, library=sound.library))
+    if not path.is_file():
+        raise UserError(f'The file of the strip "{strip.name}" is missing ({path}): find it with File > External Data.')
+    return path
+
+
+def scene_frame(audio: StripAudio, strip_scene: bpy.types.Scene, scene: bpy.types.Scene) -> float:
+    """The frame of `scene` at which the strip's part starts; scenes with other frame rates agree at frame 0."""
+    if strip_scene == scene:
+        return audio.frame
+    here, there = (s.render.fps / s.render.fps_base for s in (scene, strip_scene))
+    return audio.frame * here / there

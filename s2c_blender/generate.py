@@ -1,0 +1,164 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Audio or MIDI to HandMotion: what the button, the command line and the tests all call. Needs no Blender."""
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from . import __version__
+from .audio.midi import is_midi, read_midi, write_midi
+from .audio.read import load_audio
+from .core.motion import HandMotion
+from .core.notes import Score
+from .errors import ENVIRONMENT, UserError
+from .pianist import perform
+
+CONTEXT = 1.0  # s of sound heard around the wanted part, so that a note at its edge is recognised
+# How much of the whole each stage takes, measured on a minute of music.
+SHARES = {"reading": 0.02, "listening": 0.58, "playing": 0.40}
+SHARES_MIDI = {"reading": 0.02, "playing": 0.98}
+
+Progress = Callable[[str, float], None]  # stage, fraction of the whole job done; may raise Cancelled
+
+
+@dataclass
+class Job:
+    """What to play: the part of `source` (audio or MIDI) from second `start`, `duration` seconds long (None: all)."""
+
+    source: str
+    start: float = 0.0
+    duration: float | None = None
+    seed: int = 0
+    device: str = "auto"  # "auto", "cpu", "cuda", "mps": where transcription runs
+    fps: float = 60.0  # rate of the motion; scenes resample it to their own
+    cache_dir: str | None = None  # folder for transcriptions already made
+    midi: str | None = None  # where to write the notes that were found
+
+
+@dataclass
+class Result:
+    """The motion, and a report that can be written as JSON."""
+
+    motion: HandMotion
+    report: dict = field(default_factory=dict)
+
+
+def generate(job: Job, on_progress: Progress | None = None, *, prior: HandMotion | None = None) -> Result:
+    """Read, listen, play. `prior` is a gesture model's motion for the same part, which the pianist then stays close to.
+
+    Raises UserError with one sentence for the user, or Cancelled when `on_progress` raises it.
+    """
+    timer = _Timer(on_progress, SHARES_MIDI if is_midi(job.source) else SHARES)
+    warnings: list[str] = []
+    with _memory_told():
+        score, length = _score(job, timer, warnings)
+        if job.midi:
+            write_midi(score, job.midi)
+        with timer.stage("playing") as progress:
+            motion, played = perform(score, prior=prior, fps=job.fps, seed=job.seed, on_progress=progress)
+    motion.start = job.start
+    motion.meta = {
+        "source": Path(job.source).name,
+        "start": job.start,
+        "duration": job.duration,
+        "seed": job.seed,
+        "prior": prior.meta if prior else None,
+        "versions": versions(),
+    }
+    report = {
+        "source": str(job.source),
+        "seed": job.seed,
+        "notes_found": played.notes_found,
+        "notes_played": played.notes_played,
+        "dropped": played.dropped,
+        "warnings": warnings + list(played.warnings),
+        "music_seconds": round(length, 3),
+        "seconds": {stage: round(seconds, 3) for stage, seconds in timer.seconds.items()},
+        "times_real_time": round(length / max(sum(timer.seconds.values()), 1e-9), 2),
+        "peak_memory_mb": peak_memory_mb(),
+        "versions": versions(),
+    }
+    return Result(motion, report)
+
+
+def _score(job: Job, timer: "_Timer", warnings: list[str]) -> tuple[Score, float]:
+    """The notes of the wanted part and its length in seconds; UserError when there are none."""
+    if is_midi(job.source):
+        with timer.stage("reading"):
+            whole = read_midi(job.source, on_warning=warnings.append)
+        score = whole.cut(job.start, job.duration)
+        length = score.end
+    else:
+        score, length = _listen(job, timer)
+    if not len(score.notes):
+        part = "" if job.start == 0 and job.duration is None else " in the chosen part"
+        raise UserError(f"No piano notes were found in {Path(job.source).name}{part}: is it a recording of a piano?")
+    return score, length
+
+
+def _listen(job: Job, timer: "_Timer") -> tuple[Score, float]:
+    from .audio.transcribe import transcribe  # needs PyTorch, which a MIDI file does not
+
+    before = min(job.start, CONTEXT)
+    wanted = None if job.duration is None else job.duration + before + CONTEXT
+    with timer.stage("reading"):
+        samples, rate = load_audio(job.source, job.start - before, wanted)
+    length = len(samples) / rate - before
+    if job.duration is not None:
+        length = min(length, job.duration)
+    with timer.stage("listening") as progress:
+        cache = Path(job.cache_dir) if job.cache_dir else None
+        heard = transcribe(samples, rate, device=job.device, cache_dir=cache, on_progress=progress)
+    return heard.cut(before, job.duration), length
+
+
+class _Timer:
+    """Seconds per stage, and progress of the whole from the progress of a stage."""
+
+    def __init__(self, on_progress: Progress | None, shares: dict[str, float]):
+        self.seconds: dict[str, float] = {}
+        self._tell = on_progress or (lambda stage, fraction: None)
+        self._shares = shares
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[float], None]]:
+        done = sum(self._shares[stage] for stage in self.seconds)
+        share = self._shares[name]
+        self._tell(name, done)
+        start = time.perf_counter()
+        yield lambda fraction: self._tell(name, done + share * min(max(fraction, 0.0), 1.0))
+        self.seconds[name] = time.perf_counter() - start
+        self._tell(name, done + share)
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise UserError("The memory is not enough for this music: choose a shorter part of it.", ENVIRONMENT) from error
+
+
+def peak_memory_mb() -> float | None:
+    """Largest memory of this process so far, MB; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)  # macOS counts bytes, Linux kilobytes
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide whether the same seed gives the same motion."""
+    found = {"s2c_blender": __version__, "python": platform.python_version(), "numpy": np.__version__}
+    if "torch" in sys.modules:
+        found["torch"] = sys.modules["torch"].__version__
+    return found
