@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The project's commands, each doing its own set-up: `python3.11 dev.py demo` and `python3.11 dev.py test`."""
+
+import argparse
+import sys
+
+from tools import environment, extension
+from tools.blender_root import find_blenders
+from tools.steps import BUILD, REPO, StepFailed, exit_code, say, shown
+
+MAIN_TESTS_LIMIT, OTHER_TESTS_LIMIT = 45 * 60, 15 * 60  # seconds, far above what they take
+
+
+def setup() -> int:
+    """Create .venv: Blender 4.5 as a Python module, and everything the main job needs."""
+    environment.set_up(environment.MAIN)
+    return 0
+
+
+def demo() -> int:
+    """Set up, then turn the bundled recording into out/fur_elise.blend, .fbx, .npz and .mp4."""
+    environment.set_up(environment.MAIN)
+    out = REPO / "out"
+    out.mkdir(exist_ok=True)
+    results = {
+        "--out": out / "fur_elise.blend",
+        "--fbx": out / "fur_elise.fbx",
+        "--motion": out / "fur_elise.npz",
+        "--render": out / "fur_elise.mp4",
+    }
+    report = out / "fur_elise.json"
+    say("playing demo/fur_elise.flac")
+    options = [word for option, path in results.items() for word in (option, path)]
+    job = [environment.MAIN.python, "-m", "s2c_blender", "--audio", REPO / "demo" / "fur_elise.flac", *options]
+    code = exit_code(job, stdout=report)
+    if code:
+        say(f"the demo failed (exit code {code}); the reason is above")
+        return code
+    say("done:")
+    for path, what in zip(
+        [*results.values(), report],
+        ["open it in Blender and press play", "for other programs", "the motion as numbers", "the video", "the report"],
+        strict=True,
+    ):
+        print(f"    {shown(path)} ({path.stat().st_size / 1e6:.1f} MB): {what}")
+    return 0
+
+
+def test() -> int:
+    """Set up everything, then check style and run all tests, in Blender 4.2, 4.5, 5.0 and real executables."""
+    others = (environment.BPY42, environment.BPY50)
+    for wanted in (environment.MAIN, *others):
+        environment.set_up(wanted)
+    extension.build()
+    blenders, reason = find_blenders(make=True)
+    say("Blender executables for the tests: " + (", ".join(b.name for b in blenders) or f"none, {reason}"))
+    python = environment.MAIN.python
+    stages = {
+        "style": ([python, "-m", "ruff", "check", "."], None),
+        "format": ([python, "-m", "ruff", "format", "--check", "."], None),
+        **{f"tests in {e.blender}": ([e.python, "-m", "pytest", "tests/blender"], OTHER_TESTS_LIMIT) for e in others},
+        "all tests": ([python, "-m", "pytest", "--durations=15"], MAIN_TESTS_LIMIT),
+    }
+    codes = {}
+    for name, (command, limit) in stages.items():
+        say(name)
+        codes[name] = exit_code(command, timeout=limit)
+    failed = [f"{name} (exit code {code})" for name, code in codes.items() if code]
+    say("failed: " + ", ".join(failed) if failed else "everything passed: " + ", ".join(codes))
+    return next((code for code in codes.values() if code), 0)
+
+
+def build() -> int:
+    """Build the extension's zips into build/, wheels included."""
+    environment.set_up(environment.MAIN)
+    extension.build()
+    return 0
+
+
+def lock() -> int:
+    """Write wheels/lock.txt anew after a version in requirements-common.txt changed."""
+    environment.set_up(environment.MAIN)
+    extension.lock()
+    return 0
+
+
+COMMANDS = {f.__name__: f for f in (setup, demo, test, build, lock)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, function in COMMANDS.items():
+        commands.add_parser(name, help=function.__doc__)
+    BUILD.mkdir(exist_ok=True)
+    try:
+        return COMMANDS[parser.parse_args().command]()
+    except StepFailed as failure:
+        print(failure, file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
