@@ -14,6 +14,14 @@ def quaternions(rotvec: np.ndarray) -> np.ndarray:
     return np.concatenate([np.cos(angle / 2), rotvec * (0.5 * np.sinc(angle / (2 * np.pi)))], axis=-1)
 
 
+def rotvec(q: np.ndarray) -> np.ndarray:
+    """Quaternions [..., 4] -> axis-angle [..., 3] rad, at most half a turn."""
+    q = np.where(q[..., :1] < 0, -q, q)
+    length = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
+    angle = 2 * np.arctan2(length, q[..., :1])
+    return q[..., 1:] * np.where(length > 1e-12, angle / np.maximum(length, 1e-12), 2.0)
+
+
 def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Hamilton product of quaternions [..., 4], broadcast."""
     aw, ax, ay, az = np.moveaxis(a, -1, 0)

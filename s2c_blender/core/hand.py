@@ -46,6 +46,10 @@ HEADS = 1e-3 * np.array(
 PADS = 1e-3 * np.array(
     [[-82.6, 95.5, -55.7], [-18.9, 177.0, -15.9], [8.4, 186.4, -12.5], [36.7, 171.9, -19.5], [52.8, 143.8, -25.7]]
 )
+# Ends of the fingers' skeleton, thumb .. little; they lie inside the fingertips.
+TIPS = 1e-3 * np.array(
+    [[-77.9, 91.7, -48.9], [-19.4, 169.4, -12.2], [7.3, 177.4, -8.8], [35.5, 163.6, -14.9], [51.9, 137.9, -21.8]]
+)
 # Half thickness of each finger's three segments (thumb: metacarpal, proximal, distal), metres.
 RADII = 1e-3 * np.array([[14.0, 10.5, 9.5], [9.9, 8.2, 7.2], [9.4, 8.3, 7.5], [8.7, 7.8, 7.0], [8.0, 6.9, 6.3]])
 

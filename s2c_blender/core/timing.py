@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Clock:
-    """A take laid on a timeline: `rate` frames a second, time 0 of the take at frame `origin` (both may be fractions)."""
+    """A take on a timeline: `rate` frames a second, time 0 of the take at frame `origin` (both may be fractions)."""
 
     rate: float
     origin: float = 0.0

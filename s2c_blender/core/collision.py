@@ -1,0 +1,37 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Distances between fingers, as capsules around the phalanges."""
+
+import numpy as np
+
+from . import hand
+
+# (finger, segment) against (finger, segment); segment k runs from joint k+1 to the next joint or the tip.
+_NEIGHBOURS = [((a, i), (a + 1, j)) for a in (1, 2, 3) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 1), (2, 2))]
+_THUMB = [((0, i), (f, j)) for i in (1, 2) for f, js in ((1, (0, 1, 2)), (2, (0, 1, 2)), (3, (1, 2))) for j in js]
+_THUMB += [((0, 2), (4, 1)), ((0, 2), (4, 2))]
+PAIRS = np.array(_NEIGHBOURS + _THUMB)  # [P, 2, (finger, segment)]
+REACH = hand.RADII[PAIRS[:, 0, 0], PAIRS[:, 0, 1]] + hand.RADII[PAIRS[:, 1, 0], PAIRS[:, 1, 1]]  # [P] m
+# Neighbouring proximal phalanges share a web of skin and touch at rest.
+REACH[[k for k, ((a, i), (_, j)) in enumerate(_NEIGHBOURS) if i == 0 and j == 0]] -= 0.003
+
+
+def closest(points: np.ndarray, pairs: np.ndarray = PAIRS) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Closest approach of the capsule axes.
+
+    points [N, 5, >=4, 3]: joint1, joint2, joint3, tip of every finger -> distance [N, P] m, direction from the second to
+    the first [N, P, 3], and where on each segment the closest points lie, 0..1 [N, P] twice.
+    Ericson, Real-Time Collision Detection, section 5.1.9.
+    """
+    (fa, sa), (fb, sb) = pairs[:, 0].T, pairs[:, 1].T
+    p1, p2 = points[:, fa, sa], points[:, fb, sb]
+    d1, d2 = points[:, fa, sa + 1] - p1, points[:, fb, sb + 1] - p2
+    r = p1 - p2
+    a, e, b = (d1 * d1).sum(-1), (d2 * d2).sum(-1), (d1 * d2).sum(-1)
+    c, f = (d1 * r).sum(-1), (d2 * r).sum(-1)
+    s = np.clip((b * f - c * e) / np.maximum(a * e - b * b, 1e-12), 0, 1)
+    t = np.clip((b * s + f) / e, 0, 1)
+    s = np.clip((b * t - c) / a, 0, 1)
+    apart = r + s[..., None] * d1 - t[..., None] * d2
+    distance = np.sqrt((apart * apart).sum(-1) + 1e-12)
+    return distance, apart / distance[..., None], s, t

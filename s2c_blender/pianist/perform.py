@@ -1,0 +1,165 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a score to both hands' motion: hands, fingers, key movements, then the trajectories window by window."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ..core import hand as hand_model
+from ..core import keyboard
+from ..core.motion import HandMotion
+from ..core.notes import LEFT, RIGHT, Score
+from . import kinematics, playable, strokes
+from .fingering import finger_hand
+from .hands import assign_hands
+from .performer import Performer
+from .solver import Goals, solve
+
+WINDOW, AHEAD = 12.0, 1.5  # s solved at once, and s of them that the next window solves again
+TAIL = 1.0  # s after the last note
+_BLACKS = np.array([keyboard.key_x(k) for k in range(keyboard.LOWEST, keyboard.HIGHEST + 1) if keyboard.is_black(k)])
+
+
+def perform(
+    score: Score,
+    *,
+    prior: HandMotion | None = None,
+    performer: Performer | None = None,
+    fps: float = 60.0,
+    seed: int = 0,
+    on_progress: Callable[[float], None] | None = None,
+) -> tuple[HandMotion, playable.Report]:
+    """Play `score`: a motion at `fps` from time 0 to one second after the last note, and what became of the notes.
+
+    prior: a motion of the same music (any fps) whose postures the hands keep where the keys allow it: the generator's.
+    seed: varies posture and strokes as a player's repetitions do; the same seed gives the same motion.
+    on_progress: called with 0..1; what it raises ends the work.
+    """
+    p = performer or Performer()
+    report = playable.Report(notes_found=len(score.notes))
+    notes = finger(score.notes, report, prior)
+    report.notes_played = len(notes)
+    keys = strokes.key_times(notes, p)
+    frames = int(np.ceil((score.end + TAIL) * fps)) + 1
+    players = [
+        _Player(notes[notes["hand"] == side], keys[notes["hand"] == side], side, frames, fps, p, seed, prior)
+        for side in (LEFT, RIGHT)
+    ]
+    starts = range(0, frames, round(WINDOW * fps))
+    with ThreadPoolExecutor(2) as pool:
+        for start in starts:
+            stop = min(start + round((WINDOW + AHEAD) * fps), frames)
+            list(pool.map(lambda player: player.solve(start, stop), players))  # noqa: B023 (done within the turn)
+            _untangle(players, start, stop)
+            if on_progress:
+                on_progress(min((start + WINDOW * fps) / frames, 1.0))
+    (left_position, left_rotation), (right_position, right_rotation) = (player.motion() for player in players)
+    motion = HandMotion(
+        fps, left_position, left_rotation, right_position, right_rotation, notes, keys, score.pedal.copy()
+    )
+    return motion, report
+
+
+def finger(notes: np.ndarray, report: playable.Report, prior: HandMotion | None = None) -> np.ndarray:
+    """Every note that can be played with its hand and finger, shortened where the hand must leave (NOTE [M])."""
+    notes = playable.clean(notes, report)
+    opinion = _distances(prior, notes) if prior is not None else None  # [M, 2, 5]
+    notes["hand"] = assign_hands(notes, None if opinion is None else opinion.min(2))
+    notes = playable.thin(notes, report)
+    opinion = _distances(prior, notes) if prior is not None else None
+    for side in (LEFT, RIGHT):
+        mine = notes["hand"] == side
+        cost = None if opinion is None else opinion[mine, side]
+        notes["finger"][mine] = finger_hand(notes[mine], side == LEFT, cost)
+    return playable.let_go(notes, report)
+
+
+def _distances(prior: HandMotion, notes: np.ndarray) -> np.ndarray:
+    """Cost [M, 2, 5] of playing each note with each finger of the prior's hands: how far its pad is from the key."""
+    frame = np.clip(np.round(notes["onset"] * prior.fps).astype(int), 0, len(prior.left_position) - 1)
+    cost = np.zeros((len(notes), 2, 5))
+    for side in (LEFT, RIGHT):
+        position, rotation = prior.hand(side)
+        _, pads, _ = hand_model.forward_kinematics(position[frame], rotation[frame], left=side == LEFT)
+        off = pads[..., 0] - keyboard.key_x(notes["pitch"])[:, None]
+        cost[:, side] = np.minimum(np.abs(off) / 0.012, 12.0) * 0.5
+    return cost
+
+
+class _Player:
+    """One hand at work: its notes, and its motion so far, in the right hand's frame."""
+
+    def __init__(self, notes, keys, side, frames, fps, p: Performer, seed: int, prior: HandMotion | None):
+        self.notes, self.keys, self.fps, self.p = notes, keys, fps, p
+        self.left = side == LEFT
+        self.sign = -1.0 if self.left else 1.0
+        self.blacks = np.sort(self.sign * _BLACKS)
+        self.time = np.arange(frames) / fps
+        self.wrist = strokes.wrist_path(notes, self.sign, self.time, p)
+        self.posture = p.posture(self.wrist[:, 0], self.wrist[:, 1])
+        self.dip_offset = np.zeros((frames, 4))
+        if prior is not None:
+            self._follow(prior, side)
+        self.posture += strokes.variation(frames, fps, np.random.default_rng([seed, side]), p)
+        self.q = np.zeros((frames, kinematics.DOF))
+
+    def _follow(self, prior: HandMotion, side: int) -> None:
+        """Take the posture from a motion instead of from the performer."""
+        position, rotation = prior.hand(side)
+        if self.left:
+            position, rotation = hand_model.mirror(position, rotation)
+        q, offset = kinematics.from_motion(position, rotation)
+        source = np.arange(len(q)) / prior.fps
+        for column in range(kinematics.DOF):
+            self.posture[:, column] = np.interp(self.time, source, q[:, column])
+        for column in range(4):
+            self.dip_offset[:, column] = np.interp(self.time, source, offset[:, column])
+
+    def goals(self, start: int, stop: int) -> Goals:
+        """Goals of the frames start..stop."""
+        time = self.time[start:stop]
+        near = (self.keys[:, 3] > time[0] - 1) & (self.keys[:, 0] < time[-1] + 1)
+        return strokes.stroke_goals(
+            self.notes[near], self.keys[near], time, self.posture[start:stop], self.dip_offset[start:stop], self.sign, self.p
+        )
+
+    def solve(self, start: int, stop: int, obstacle: np.ndarray | None = None) -> None:
+        """Optimise the frames start..stop, going on from the frames before."""
+        history = self.q[max(start - 3, 0) : start]
+        goals = self.goals(start, stop)
+        goals.obstacle = obstacle
+        guess = self.posture[start:stop].copy()
+        if start:  # the window before has looked ahead
+            known = np.flatnonzero(self.q[start:stop].any(1))
+            guess[known] = self.q[start:stop][known]
+        first = solve(guess, goals, self.blacks, self.fps, self.p, history, rounds=10)
+        near = (self.keys[:, 3] > self.time[start]) & (self.keys[:, 0] < self.time[stop - 1])
+        pads = kinematics.pose(first, goals.dip_offset).world[:, :, 4]
+        strokes.settle(goals, pads, self.notes[near], self.keys[near], self.time[start:stop])
+        self.q[start:stop] = solve(first, goals, self.blacks, self.fps, self.p, history, rounds=6)
+
+    def points(self, start: int, stop: int) -> np.ndarray:
+        """Wrist, knuckles and fingertips [n, 11, 3] of the frames start..stop in the piano frame."""
+        world = kinematics.pose(self.q[start:stop], self.dip_offset[start:stop]).world
+        everything = np.concatenate([self.q[start:stop, None, :3], world[:, :, 0], world[:, :, 3]], 1)
+        return everything * [self.sign, 1, 1]
+
+    def motion(self) -> tuple[np.ndarray, np.ndarray]:
+        """Wrist position [N, 3] and joint rotations [N, 16, 3] in the piano frame."""
+        position, rotation = kinematics.to_motion(self.q, self.dip_offset)
+        return hand_model.mirror(position, rotation) if self.left else (position, rotation)
+
+
+def _untangle(players: list[_Player], start: int, stop: int) -> None:
+    """Where the hands come too close, solve each once more with the other in its way."""
+    for mover, other in (players, players[::-1]):
+        mine, theirs = mover.points(start, stop), other.points(start, stop)
+        near = np.abs(mine[:, 0, 0] - theirs[:, 0, 0]) < 0.25
+        if not near.any():
+            return
+        distance = np.linalg.norm(mine[near][:, 1:, None] - theirs[near][:, None, 1:], axis=-1)
+        if distance.min() >= mover.p.hand_air:
+            return
+        mover.solve(start, stop, obstacle=theirs[:, 1:] * [mover.sign, 1, 1])

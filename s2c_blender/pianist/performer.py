@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a pianist plays: posture, strokes, and what is stiff and what is loose. Lengths m, angles rad, times s."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .kinematics import DOF
+
+
+def _deg(*angles: float) -> np.ndarray:
+    return np.radians(np.array(angles, float))
+
+
+def _per_dof(wrist: list[float], thumb: list[float], finger: list[float]) -> np.ndarray:
+    """[22] from values for the wrist's 6, the thumb's 4 and each finger's 3 entries of q."""
+    return np.array(wrist + thumb + finger * 4, float)
+
+
+@dataclass(frozen=True)
+class Performer:
+    """Parameters of one pianist; the defaults are a relaxed, rather economical classical player."""
+
+    # Posture (right hand): joint angles the hand falls back to and the height its wrist floats at.
+    thumb: np.ndarray = field(default_factory=lambda: _deg(-8, 0, 8, 12))
+    fingers: np.ndarray = field(  # index, middle, ring, little x (spread, MCP, PIP)
+        default_factory=lambda: np.radians([[2, 18, 42], [0, 22, 44], [-2, 22, 42], [-5, 16, 34]])
+    )
+    wrist_height: float = 0.062
+    wrist_pitch: float = np.radians(4.0)  # fingers' end up
+    wrist_roll: float = np.radians(4.0)  # towards the little finger
+    elbow_side: float = 0.27  # where the elbow hangs, right of the body's middle ...
+    elbow_back: float = 0.36  # ... and in front of the keys' edge; the forearm's line gives the yaw
+    elbow_follow: float = 0.55  # how much of the hand's way along the keyboard the elbow goes too
+
+    # What a deviation from the posture costs (one standard deviation) ...
+    posture_spread: np.ndarray = field(
+        default_factory=lambda: np.r_[
+            [0.030, 0.022, 0.012], _deg(7, 6, 7), _deg(14, 14, 18, 20), np.tile(_deg(7, 22, 20), 4)
+        ]
+    )
+    # ... and a change of velocity, per second squared.
+    acceleration: np.ndarray = field(
+        default_factory=lambda: _per_dof([2.5, 2.0, 1.2, 8, 8, 14], [45, 60, 45, 60], [40, 75, 45])
+    )
+    jerk: np.ndarray = field(
+        default_factory=lambda: _per_dof([90, 70, 50, 300, 300, 600], [2500, 3500, 2500, 3500], [2500, 5000, 3000])
+    )
+    wander: float = 0.25  # slow variation of the posture, in standard deviations
+    coupling: float = np.radians(22.0)  # how far neighbouring fingers come apart easily
+
+    # Strokes
+    lift: float = 0.010  # peak height of the fingertip above its key before a stroke, at medium loudness and tempo
+    lift_loud: float = 0.010  # more of it from pp to ff
+    lift_fast: float = 0.005  # more of it at 8 tones a second than at 2
+    hover: float = 0.011  # idle fingertips above the keys
+    strike_time: tuple[float, float] = (0.085, 0.035)  # from the start of the key's descent to its bottom, pp and ff
+    release_time: float = 0.055
+    reach_early: float = 0.09  # the finger is above its key this long before the stroke, where there is time
+
+    # Tolerances, as weights 1 / m^2 or 1 / rad^2
+    contact: float = 1 / 0.0003**2
+    aim: float = 1 / 0.0012**2
+    clearance_weight: float = 1 / 0.0006**2
+    collision_weight: float = 1 / 0.0005**2
+    limit_weight: float = 1 / np.radians(0.6) ** 2
+    hand_weight: float = 1 / 0.003**2
+    clearance: float = 0.004
+    joint_clearance: float = 0.012
+    thumb_joint_clearance: float = 0.004
+    finger_margin: float = 0.007  # half a fingertip: ramps beside the black keys
+    finger_air: float = 0.0007
+    hand_air: float = 0.030
+
+    @property
+    def coupling_weight(self) -> float:
+        """1 / rad^2 of the difference between neighbouring fingers."""
+        return 1 / self.coupling**2
+
+    def posture(self, wrist_x: np.ndarray, wrist_y: np.ndarray) -> np.ndarray:
+        """Relaxed posture [N, 22] of the right hand with its wrist at x, y [N] (metres)."""
+        q = np.zeros((len(wrist_x), DOF))
+        q[:, 0], q[:, 1], q[:, 2] = wrist_x, wrist_y, self.wrist_height
+        q[:, 3] = self.forearm_yaw(wrist_x, wrist_y)
+        q[:, 4], q[:, 5] = self.wrist_pitch, self.wrist_roll
+        q[:, 6:10] = self.thumb
+        q[:, 10:] = self.fingers.ravel()
+        return q
+
+    def forearm_yaw(self, wrist_x: np.ndarray, wrist_y: np.ndarray) -> np.ndarray:
+        """Direction of the forearm seen from above [N], positive to the left; the elbow follows the hand partly."""
+        elbow_x = self.elbow_side + self.elbow_follow * (wrist_x - self.elbow_side)
+        return -np.arctan2(wrist_x - elbow_x, wrist_y + self.elbow_back)

@@ -1,0 +1,159 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What two hands cannot do is thinned, rolled or let go early, and reported; the hand is never torn."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..core import keyboard
+from ..core.notes import LEFT, RIGHT
+from .hands import WIDEST, tones
+
+ROLLED = 19  # semitones (a twelfth): wider chords lose a note, narrower ones are rolled
+_TAP = 0.06  # s: a key is held at least this long
+_SPEED = 2.2  # m/s: fastest mean speed of a hand between two keys
+_REACH = {  # metres between the keys of two fingers, at most; beyond it one of the keys is let go
+    (0, 1): 0.150,
+    (0, 2): 0.175,
+    (0, 3): 0.195,
+    (0, 4): 0.222,
+    (1, 2): 0.070,
+    (1, 3): 0.105,
+    (1, 4): 0.150,
+    (2, 3): 0.060,
+    (2, 4): 0.105,
+    (3, 4): 0.068,
+}
+
+
+@dataclass
+class Report:
+    """What became of the notes."""
+
+    notes_found: int = 0
+    notes_played: int = 0
+    dropped: list[dict] = field(default_factory=list)  # onset (s), pitch, reason
+    warnings: list[str] = field(default_factory=list)
+
+    def drop(self, note: np.void, reason: str) -> None:
+        """Note that `note` will not be played."""
+        self.dropped.append({"onset": round(float(note["onset"]), 3), "pitch": int(note["pitch"]), "reason": reason})
+
+
+def clean(notes: np.ndarray, report: Report) -> np.ndarray:
+    """Notes [M] on the keyboard, in order, no key struck twice within 40 ms and none released before it is struck."""
+    notes = notes[np.lexsort((notes["pitch"], notes["onset"]))].copy()
+    keep = (notes["pitch"] >= keyboard.LOWEST) & (notes["pitch"] <= keyboard.HIGHEST)
+    for note in notes[~keep]:
+        report.drop(note, "outside the 88 keys")
+    notes = notes[keep]
+    keep = np.ones(len(notes), bool)
+    for pitch in np.unique(notes["pitch"]):
+        which = np.flatnonzero(notes["pitch"] == pitch)
+        last = -np.inf
+        for n in which:
+            if notes["onset"][n] - last < 0.04:
+                keep[n] = False
+                report.drop(notes[n], "the same key is struck again too soon")
+            else:
+                last = notes["onset"][n]
+    notes = notes[keep]
+    notes["offset"] = np.maximum(notes["offset"], notes["onset"] + _TAP)
+    return notes
+
+
+def thin(notes: np.ndarray, report: Report) -> np.ndarray:
+    """At most five keys and a twelfth for each hand at once; wider chords than WIDEST are rolled. Returns the rest."""
+    keep = np.ones(len(notes), bool)
+    for group in tones(notes["onset"]):
+        for hand in (LEFT, RIGHT):
+            mine = [int(n) for n in group if notes["hand"][n] == hand]
+            mine.sort(key=lambda n: notes["pitch"][n])
+            while len(mine) > 5 or (mine and _span(notes, mine) > ROLLED):
+                victim = _least_audible(notes, mine, hand)
+                keep[victim] = False
+                reason = "more than five keys in a hand" if len(mine) > 5 else "span over a twelfth in one hand"
+                report.drop(notes[victim], reason)
+                mine.remove(victim)
+            if mine and _span(notes, mine) > WIDEST:
+                _roll(notes, mine)
+    notes = notes[keep]
+    return notes[np.lexsort((notes["pitch"], notes["onset"]))]
+
+
+def _span(notes: np.ndarray, which: list[int]) -> int:
+    return int(notes["pitch"][which[-1]]) - int(notes["pitch"][which[0]])
+
+
+def _least_audible(notes: np.ndarray, mine: list[int], hand: int) -> int:
+    """The softest note; the melody's (right hand's top) and the bass stay. Too wide a chord loses an outer note."""
+    inner = mine[1:-1]
+    if len(mine) > 5 and inner:
+        return min(inner, key=lambda n: notes["velocity"][n])
+    return mine[0] if hand == RIGHT else mine[-1]
+
+
+def _roll(notes: np.ndarray, mine: list[int]) -> None:
+    """Spread a chord upwards over 80 ms; the lowest keys are only tapped, the pedal or the ear carries them on."""
+    start = notes["onset"][mine[0]]
+    top = notes["pitch"][mine[-1]]
+    for k, n in enumerate(mine):
+        length = notes["offset"][n] - notes["onset"][n]
+        notes["onset"][n] = max(start - 0.04 + 0.08 * k / (len(mine) - 1), 0.0)
+        if top - notes["pitch"][n] > WIDEST:
+            length = _TAP
+        notes["offset"][n] = notes["onset"][n] + length
+
+
+def let_go(notes: np.ndarray, report: Report) -> np.ndarray:
+    """Shorten notes of fingered hands so that fingers get to their next keys in time; drop what no hand can reach.
+
+    notes: NOTE [M] of both hands with fingers. A note loses its end when its finger is needed elsewhere, when two keys
+    are further apart than the two fingers reach, or when the hand has to jump.
+    """
+    keep = np.ones(len(notes), bool)
+    for hand in (LEFT, RIGHT):
+        side = 1 if hand == RIGHT else -1
+        down: list[int] = []
+        for group in tones(notes["onset"]):
+            group = [int(n) for n in group if notes["hand"][n] == hand]
+            for n in sorted(group, key=lambda n: -notes["velocity"][n]):
+                if not _reach_from(notes, down, n, side):
+                    keep[n] = False
+                    report.drop(notes[n], "faster than a hand can move")
+                    continue
+                down = [d for d in down if notes["offset"][d] > notes["onset"][n] - 0.25] + [n]
+    return notes[keep]
+
+
+def _reach_from(notes: np.ndarray, down: list[int], new: int, side: int) -> bool:
+    """Let go of the keys `down` as far as `new` needs; False if it cannot be reached in time even then."""
+    onset, finger = notes["onset"][new], int(notes["finger"][new])
+    x = side * float(keyboard.key_x(notes["pitch"][new]))
+    ends = {}
+    for d in down:
+        other = int(notes["finger"][d])
+        apart = x - side * float(keyboard.key_x(notes["pitch"][d]))
+        if other == finger:
+            travel = 0.0 if apart == 0 else 0.05 + abs(apart) / _SPEED
+        else:
+            pair = (min(finger, other), max(finger, other))
+            opening = apart if finger > other else -apart
+            closed = -0.075 if pair[0] == 0 else -0.004  # the thumb passes under, fingers do not cross
+            far = max(opening - _REACH[pair], closed - opening, 0.0)
+            if far == 0.0:
+                continue
+            travel = 0.03 + far / _SPEED
+        end = onset - travel
+        if end < notes["onset"][d] + 0.045:
+            if travel < 0.12 and end > notes["onset"][d] + 0.02 and abs(apart) < 0.06:
+                end = notes["onset"][d] + 0.045
+            elif other != finger and onset - notes["onset"][d] < 0.035:
+                continue  # one chord: the search has accepted its span
+            else:
+                return False
+        ends[d] = end
+    for d, end in ends.items():
+        notes["offset"][d] = min(notes["offset"][d], end)
+    return True

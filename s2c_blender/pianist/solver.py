@@ -1,0 +1,247 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Trajectory optimisation of one (right) hand: banded Gauss-Newton over all frames of a window at once.
+
+Every term is a weighted square of a residual; all but smoothness live in one frame, and smoothness couples equal degrees
+of freedom up to three frames apart, so the normal matrix has bandwidth 3 * 22 and one Cholesky solve is linear in time.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solveh_banded
+
+from ..core import collision, hand, keyboard
+from . import kinematics
+from .kinematics import DOF, FINGER_DOFS, HINGE_OF_DOF
+from .performer import Performer
+
+_PAD, _JOINT3, _JOINT2 = 4, 2, 1
+_BAND = 3 * DOF
+_LOW, _HIGH = hand.HINGE_LOW[HINGE_OF_DOF], hand.HINGE_HIGH[HINGE_OF_DOF]
+_LARGEST_STEP = np.array([0.2] * 3 + [0.5] * 19)  # m, rad a round: keeps linearisation honest
+_SPREADS = np.array([10, 13, 16, 19])  # q entries of the four fingers' spreads; +1 flex1, +2 flex2
+
+
+@dataclass
+class Goals:
+    """What one hand should do in N frames (right-hand piano frame, metres; fingers thumb .. little)."""
+
+    pad: np.ndarray  # [N, 5, 3] where the pads should be
+    tilt: np.ndarray  # [N, 5] slope of the finger's key: the pad's goal sinks by tilt * (hinge - y)
+    weight: np.ndarray  # [N, 5, 3] 1 / m^2; 0 where a finger is free
+    slack: np.ndarray  # [N, 5, 3] m of deviation that costs nothing
+    striking: np.ndarray  # [N, 5] bool: the finger is on, or on its way down to, its key
+    prior: np.ndarray  # [N, 22] posture to fall back to
+    stiffness: np.ndarray  # [N, 22] 1 / unit^2 weight of the prior
+    dip_offset: np.ndarray  # [N, 4] rad
+    obstacle: np.ndarray | None = None  # [N, S, 3] m: points of the other hand to stay clear of
+
+
+def surface(points: np.ndarray, blacks: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Height of the unpressed keys under points [..., 3], with ramps of `margin` around the black keys (centres `blacks`).
+
+    Returns height [...] m and its gradient in x and y [..., 2].
+    """
+    x, y = points[..., 0], points[..., 1]
+    right = np.clip(np.searchsorted(blacks, x), 1, len(blacks) - 1)
+    nearest = np.where(x - blacks[right - 1] < blacks[right] - x, blacks[right - 1], blacks[right])
+    beside = (keyboard.BLACK_WIDTH / 2 + margin - np.abs(x - nearest)) / margin
+    behind = (y - keyboard.BLACK_FRONT + margin) / margin
+    share = np.minimum(beside, behind)
+    height = keyboard.BLACK_HEIGHT * np.clip(share, 0, 1)
+    ramp = ((share > 0) & (share < 1)) * keyboard.BLACK_HEIGHT / margin
+    gradient = np.zeros(points.shape[:-1] + (2,))
+    gradient[..., 0] = np.where(beside < behind, -np.sign(x - nearest) * ramp, 0)
+    gradient[..., 1] = np.where(beside < behind, 0, ramp)
+    return height, gradient
+
+
+class _Normal:
+    """The normal equations H step = -g, block by block."""
+
+    def __init__(self, frames: int):
+        self.h = np.zeros((frames, DOF + 1, DOF + 1))  # one spare row for columns that fold away
+        self.g = np.zeros((frames, DOF + 1))
+        self.cost = 0.0
+
+    def add(self, columns: np.ndarray, rows: np.ndarray, residual: np.ndarray, weight: np.ndarray) -> None:
+        """rows [N, R, C] = d residual [N, R] / d q[columns [C]], with weights [N, R]."""
+        weighted = rows * weight[..., None]
+        self.h[:, columns[:, None], columns] += weighted.swapaxes(-1, -2) @ rows
+        self.g[:, columns] += (weighted * residual[..., None]).sum(1)
+        self.cost += float((weight * residual**2).sum())
+
+    def add_diagonal(self, columns: np.ndarray, residual: np.ndarray, weight: np.ndarray) -> None:
+        """residual [N, C] of q's own entries `columns`."""
+        self.h[:, columns, columns] += weight
+        self.g[:, columns] += weight * residual
+        self.cost += float((weight * residual**2).sum())
+
+
+def _finger_columns(finger: int) -> np.ndarray:
+    """q entries of the ten columns of a point's Jacobian; the repeated one of a finger goes to the spare row."""
+    columns = np.r_[0:6, FINGER_DOFS[finger]]
+    if finger:
+        columns[9] = DOF
+    return columns
+
+
+def _folded(jacobian: np.ndarray) -> np.ndarray:
+    """Fingers but the thumb: both flex2 columns into one (in place)."""
+    jacobian[:, 1:, ..., 8] += jacobian[:, 1:, ..., 9]
+    jacobian[:, 1:, ..., 9] = 0
+    return jacobian
+
+
+def _add_points(normal: _Normal, q: np.ndarray, pose: kinematics.Pose, goals: Goals, blacks: np.ndarray, p: Performer):
+    """Contacts and strokes (pads to their goals) and clearance of everything else above the keys."""
+    pads = pose.world[:, :, _PAD]
+    jac = _folded(kinematics.point_jacobian(pose, q[:, :3], _PAD))  # [N, 5, 3, 10]
+    height, slope = surface(pads, blacks, p.finger_margin)
+    short = height + p.clearance - pads[..., 2]
+    lift_weight = np.where((short > 0) & ~goals.striking, p.clearance_weight, 0.0)
+    lift_rows = slope[..., 0, None] * jac[..., 0, :] + slope[..., 1, None] * jac[..., 1, :] - jac[..., 2, :]
+
+    # Height counts from the key's surface where the pad is, and the key slopes when it is down.
+    jac[..., 2, :] -= goals.tilt[..., None] * jac[..., 1, :]
+    off = pads - goals.pad
+    off[..., 2] += goals.tilt * (keyboard.HINGE_Y - pads[..., 1])
+    off = np.sign(off) * np.maximum(np.abs(off) - goals.slack, 0)
+
+    jac3 = _folded(kinematics.point_jacobian(pose, q[:, :3], _JOINT3))
+    low = np.where(np.arange(5) == 0, p.thumb_joint_clearance, p.joint_clearance) - pose.world[:, :, _JOINT3, 2]
+    low_weight = np.where(low > 0, p.clearance_weight, 0.0)
+    for f in range(5):
+        rows = np.concatenate([jac[:, f], lift_rows[:, f, None], -jac3[:, f, 2:3]], 1)
+        residual = np.concatenate([off[:, f], short[:, f, None], low[:, f, None]], 1)
+        weight = np.concatenate([goals.weight[:, f], lift_weight[:, f, None], low_weight[:, f, None]], 1)
+        normal.add(_finger_columns(f), rows, residual, weight)
+
+
+def _add_collisions(normal: _Normal, pose: kinematics.Pose, p: Performer):
+    """Fingers keep apart: one-sided residuals on the capsule distances, in the wrist frame (the wrist drops out)."""
+    distance, away, s, t = collision.closest(pose.local)
+    deep = collision.REACH + p.finger_air - distance
+    touching = (deep > 0).any(0)
+    for k in np.flatnonzero(touching):
+        (fa, sa), (fb, sb) = collision.PAIRS[k]
+        frames = np.flatnonzero(deep[:, k] > 0)
+        rows = np.zeros((len(frames), 1, 8))
+        for side, (f, seg, where) in enumerate(((fa, sa, s), (fb, sb, t))):
+            w = where[frames, k, None, None]
+            point = (1 - w) * pose.jacobian[frames, f, seg] + w * pose.jacobian[frames, f, seg + 1]  # [n, 3, 4]
+            along = np.einsum("ni,nij->nj", away[frames, k], point)
+            if f:
+                along[:, 2] += along[:, 3]
+                along[:, 3] = 0
+            rows[:, 0, 4 * side : 4 * side + 4] = along if side else -along
+        columns = np.concatenate([FINGER_DOFS[fa].copy(), FINGER_DOFS[fb].copy()])
+        for side, f in enumerate((fa, fb)):
+            if f:
+                columns[4 * side + 3] = DOF
+        part = np.ix_(frames, columns, columns)
+        weighted = rows * p.collision_weight
+        normal.h[part] += weighted.swapaxes(-1, -2) @ rows
+        normal.g[np.ix_(frames, columns)] += weighted[:, 0] * deep[frames, k, None]
+        normal.cost += float(p.collision_weight * (deep[frames, k] ** 2).sum())
+
+
+def _add_other_hand(normal: _Normal, q: np.ndarray, pose: kinematics.Pose, obstacle: np.ndarray, p: Performer):
+    """Keep clear of the other hand: knuckles and fingertips against its points, moving the whole hand."""
+    mine = np.concatenate([pose.world[:, :, 0], pose.world[:, :, 3]], 1)  # knuckles and tips [N, 10, 3]
+    apart = mine[:, :, None] - obstacle[:, None]  # [N, 10, S, 3]
+    distance = np.sqrt((apart**2).sum(-1) + 1e-12)
+    deep = p.hand_air - distance
+    frames, a, b = np.nonzero(deep > 0)
+    if not len(frames):
+        return
+    n = apart[frames, a, b] / distance[frames, a, b, None]
+    weight = p.hand_weight * deep[frames, a, b]
+    outer = p.hand_weight * n[:, :, None] * n[:, None, :]
+    np.add.at(normal.h, (frames[:, None, None], np.arange(3)[:, None], np.arange(3)), outer)
+    np.add.at(normal.g, (frames[:, None], np.arange(3)), -weight[:, None] * n)
+    normal.cost += float(p.hand_weight * (deep[frames, a, b] ** 2).sum())
+
+
+def _add_posture(normal: _Normal, q: np.ndarray, goals: Goals, p: Performer):
+    """Prior posture, joint limits, and neighbours that move along (tendons and nerves tie fingers together)."""
+    columns = np.arange(DOF)
+    normal.add_diagonal(columns, q - goals.prior, goals.stiffness)
+    joints = q[:, 6:]
+    low, high = np.broadcast_to(_LOW, joints.shape).copy(), np.broadcast_to(_HIGH, joints.shape).copy()
+    spread = hand.spread_limit(q[:, _SPREADS + 1])
+    high[:, _SPREADS - 6], low[:, _SPREADS - 6] = spread, -spread
+    margin = np.radians(1.0)  # the solver's one-sided springs stop a little inside the limit
+    over = np.maximum(joints - (high - margin), 0) + np.minimum(joints - (low + margin), 0)
+    normal.add_diagonal(columns[6:], over, np.where(over != 0, p.limit_weight, 0.0))
+    away = q - goals.prior
+    for a, b in ((0, 1), (1, 2), (2, 3)):
+        for k in (1, 2):
+            pair = np.array([_SPREADS[a] + k, _SPREADS[b] + k])
+            rows = np.broadcast_to(np.array([[[1.0, -1.0]]]), (len(q), 1, 2))
+            residual = (away[:, pair[0]] - away[:, pair[1]])[:, None]
+            normal.add(pair, rows, residual, np.full((len(q), 1), p.coupling_weight))
+
+
+def _smoothness_bands(frames: int, fps: float, p: Performer) -> np.ndarray:
+    """Squared accelerations as a banded matrix in lower form [3 + 1, frames, DOF] (lag, frame, degree of freedom)."""
+    bands = np.zeros((4, frames, DOF))
+    second = (fps**2 / p.acceleration) ** 2
+    third = (fps**3 / p.jerk) ** 2
+    for stencil, weight in (((1, -2, 1), second), ((-1, 3, -3, 1), third)):
+        for start in range(len(stencil)):
+            for lag in range(len(stencil) - start):
+                stop = frames - len(stencil) + 1 + start
+                bands[lag, start:stop] += stencil[start] * stencil[start + lag] * weight
+    return bands
+
+
+def _banded_product(bands: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The symmetric banded matrix times q [frames, DOF]."""
+    out = bands[0] * q
+    for lag in range(1, len(bands)):
+        out[:-lag] += bands[lag, :-lag] * q[lag:]
+        out[lag:] += bands[lag, :-lag] * q[:-lag]
+    return out
+
+
+def _step(normal: _Normal, smooth: np.ndarray, damping: float) -> np.ndarray:
+    """Solve (H + smoothness + damping) step = -g; [frames, DOF]."""
+    frames = len(normal.g)
+    band = np.zeros((_BAND + 1, frames, DOF))
+    for i in range(DOF):
+        band[: DOF - i, :, i] = normal.h[:, i:DOF, i].T
+    for lag in range(4):
+        band[lag * DOF] += smooth[lag]
+    band[0] *= 1 + damping
+    step = solveh_banded(
+        band.reshape(_BAND + 1, -1), -normal.g[:, :DOF].ravel(), lower=True, overwrite_ab=True, check_finite=False
+    )
+    return step.reshape(frames, DOF)
+
+
+def solve(
+    start: np.ndarray, goals: Goals, blacks: np.ndarray, fps: float, p: Performer, history: np.ndarray, rounds: int = 14
+) -> np.ndarray:
+    """The motion q [N, 22] that meets `goals` best, from the guess `start` [N, 22].
+
+    `history` [H <= 3, 22] are frames just before, already fixed; `blacks` are the centres of the black keys, ascending.
+    """
+    fixed = len(history)
+    smooth = _smoothness_bands(len(start) + fixed, fps, p)
+    q = start.copy()
+    for i in range(rounds):
+        pose = kinematics.pose(q, goals.dip_offset)
+        normal = _Normal(len(q))
+        _add_points(normal, q, pose, goals, blacks, p)
+        _add_collisions(normal, pose, p)
+        _add_posture(normal, q, goals, p)
+        if goals.obstacle is not None:
+            _add_other_hand(normal, q, pose, goals.obstacle, p)
+        normal.g[:, :DOF] += _banded_product(smooth, np.concatenate([history, q]))[fixed:]
+        step = _step(normal, smooth[:, fixed:], 1e-2 if i < 4 else 1e-4)
+        q += np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+        if np.abs(step).max() < 1e-4:
+            break
+    return q

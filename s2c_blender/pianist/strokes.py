@@ -1,0 +1,206 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From fingered notes to key movements, and from these to goals for the fingertips of one hand."""
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from ..core import keyboard
+from . import kinematics
+from .performer import Performer
+from .solver import Goals
+
+SHORTEST_DOWN = 0.045  # s a key stays below half dip at least, and above it between two notes: one frame at 24 fps
+# Where each finger meets a key: thumb .. little, depth y in metres.
+WHITE_Y = np.array([0.018, 0.036, 0.040, 0.036, 0.027])
+BLACK_Y = np.array([0.058, 0.066, 0.068, 0.066, 0.060])
+
+
+def loudness(velocity: np.ndarray) -> np.ndarray:
+    """MIDI velocity -> 0 (pp) .. 1 (ff)."""
+    return np.clip((np.asarray(velocity, float) - 25) / 85, 0, 1)
+
+
+def key_times(notes: np.ndarray, p: Performer) -> np.ndarray:
+    """Four times a note (s): its key starts down, is down, starts up, is up. notes: NOTE [M], all hands -> [M, 4].
+
+    Notes of one key never overlap: the key comes up far enough before it is struck again, as on a real action. Where a
+    note is too short for that, its time is shared half and half.
+    """
+    times = np.zeros((len(notes), 4))
+    slow, fast = p.strike_time
+    for pitch in np.unique(notes["pitch"]):
+        which = np.flatnonzero(notes["pitch"] == pitch)
+        onset, offset = notes["onset"][which], notes["offset"][which].copy()
+        gap = np.diff(onset, append=np.inf)
+        descent = slow + (fast - slow) * loudness(notes["velocity"][which])
+        descent = np.minimum(descent, 0.5 * np.minimum(gap, np.r_[np.inf, gap[:-1]]))
+        rise = np.minimum(p.release_time, 0.4 * gap)
+        # Half dip is passed a moment before the tone, half of the way up is passed at the release.
+        offset = np.maximum(offset, onset + SHORTEST_DOWN)
+        offset = np.minimum(offset, onset + gap - np.minimum(SHORTEST_DOWN, gap / 2) - 0.15 * descent)
+        times[which, 0], times[which, 1] = onset - 0.65 * descent, onset + 0.35 * descent
+        times[which, 2] = np.maximum(offset - rise / 2, times[which, 1] + 0.002)
+        times[which, 3] = np.maximum(offset + rise / 2, times[which, 2] + 0.010)
+        times[which[:-1], 3] = np.minimum(times[which[:-1], 3], times[which[1:], 0] - 0.001)
+    return times
+
+
+def key_angles(times: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Share of the full dip, 0..1, of each note's key at `times` [N] for key times `keys` [M, 4] -> [M, N]."""
+    down = (times - keys[:, :1]) / np.maximum(keys[:, 1:2] - keys[:, :1], 1e-4)
+    up = (keys[:, 3:] - times) / np.maximum(keys[:, 3:] - keys[:, 2:3], 1e-4)
+    return np.clip(np.minimum(down, up), 0, 1)
+
+
+def stroke_goals(
+    notes: np.ndarray,
+    keys: np.ndarray,
+    time: np.ndarray,
+    posture: np.ndarray,
+    dip_offset: np.ndarray,
+    sign: float,
+    p: Performer,
+) -> Goals:
+    """Goals of one hand for the frames at `time` [N] s, in the right hand's frame.
+
+    notes: that hand's NOTE [M] with fingers, sorted by onset; keys [M, 4] s; posture [N, 22]; dip_offset [N, 4];
+    sign: +1 right hand, -1 left (its x mirrored).
+    """
+    frames = len(time)
+    x = sign * keyboard.key_x(notes["pitch"])
+    depth = _depth(notes)
+    goals = Goals(
+        pad=np.zeros((frames, 5, 3)),
+        tilt=np.zeros((frames, 5)),
+        weight=np.zeros((frames, 5, 3)),
+        slack=np.zeros((frames, 5, 3)),
+        striking=np.zeros((frames, 5), bool),
+        prior=posture,
+        stiffness=np.broadcast_to(1 / p.posture_spread**2, posture.shape),
+        dip_offset=dip_offset,
+    )
+    goals.pad[..., 2] = p.hover
+    goals.weight[..., 2] = 1 / 0.010**2
+    tones = np.maximum(np.diff(_tone_onsets(notes), prepend=-np.inf), 0.06)[_tone_index(notes)]
+    for finger in range(5):
+        mine = np.flatnonzero(notes["finger"] == finger)
+        free_from = -np.inf  # s since when the finger has left its previous key
+        for k, n in enumerate(mine):
+            until = keys[mine[k + 1], 0] if k + 1 < len(mine) else np.inf
+            _stroke(goals, finger, notes[n], keys[n], x[n], depth[n], tones[n], free_from, until, time, p)
+            free_from = keys[n, 3]
+    return goals
+
+
+def settle(goals: Goals, pads: np.ndarray, notes: np.ndarray, keys: np.ndarray, time: np.ndarray) -> None:
+    """Let every finger stay where it stands on its key: goals of the held frames become the mean of `pads` [N, 5, 3]."""
+    for note, (down, _, lift_off, up) in zip(notes, keys, strict=True):
+        held = slice(*np.searchsorted(time, (down, max(lift_off, down + 0.02))))
+        if held.start == held.stop:
+            continue
+        finger = int(note["finger"])
+        span = slice(held.start, np.searchsorted(time, up))
+        where = pads[held, finger, :2].mean(0)
+        low = goals.pad[held.start, finger, :2] - goals.slack[held.start, finger, :2]
+        high = goals.pad[held.start, finger, :2] + goals.slack[held.start, finger, :2]
+        goals.pad[span, finger, :2] = np.clip(where, low, high)
+        goals.slack[span, finger, :2] = 0.0003
+
+
+def variation(frames: int, fps: float, rng: np.random.Generator, p: Performer) -> np.ndarray:
+    """Slow wandering of the posture [frames, 22] (no two repetitions are alike), a fraction of its spread."""
+    noise = rng.standard_normal((frames, kinematics.DOF))
+    slow = gaussian_filter1d(noise, 0.7 * fps, axis=0, mode="nearest")
+    slow *= np.sqrt(2 * np.sqrt(np.pi) * 0.7 * fps)  # back to unit variance
+    slow[:, :2] = 0.0  # the way along the keys is the music's
+    return p.wander * p.posture_spread * slow
+
+
+def _depth(notes: np.ndarray) -> np.ndarray:
+    """How far in each note's key is struck, y in metres [M]."""
+    return np.where(keyboard.is_black(notes["pitch"]), BLACK_Y[notes["finger"]], WHITE_Y[notes["finger"]])
+
+
+def _tone_onsets(notes: np.ndarray) -> np.ndarray:
+    """Onsets of the tones or chords: notes less than 30 ms apart count as one."""
+    onset = notes["onset"]
+    return onset[np.r_[True, np.diff(onset) > 0.03]] if len(onset) else onset
+
+
+def _tone_index(notes: np.ndarray) -> np.ndarray:
+    """Which tone or chord each note belongs to [M]."""
+    return np.cumsum(np.r_[True, np.diff(notes["onset"]) > 0.03]) - 1 if len(notes) else np.zeros(0, int)
+
+
+def wrist_path(notes: np.ndarray, sign: float, time: np.ndarray, p: Performer) -> np.ndarray:
+    """Where the relaxed hand would stand over the keys being played: wrist x, y [N, 2] m at `time` [N], smoothed."""
+    if not len(notes):
+        return np.tile([0.25, -0.14], (len(time), 1))
+    x, depth = sign * keyboard.key_x(notes["pitch"]), _depth(notes)
+    knots, places = [], []
+    index = _tone_index(notes)
+    for tone in range(index[-1] + 1):
+        which = np.flatnonzero(index == tone)
+        at = np.array([x[which].mean(), -0.10])
+        for _ in range(3):  # the yaw, hence the fingertips' places, depends on where the wrist is
+            pads = kinematics.pose(p.posture(at[:1], at[1:])).world[0, :, 4, :2] - at
+            at = (np.stack([x[which], depth[which]], 1) - pads[notes["finger"][which]]).mean(0)
+        onset = notes["onset"][which[0]]
+        if knots and onset - knots[-1] > 1.2:  # in a long rest the hand waits where it is, then goes
+            knots.append(onset - 0.7)
+            places.append(places[-1])
+        knots.append(onset)
+        places.append(at)
+    places = np.array(places)
+    path = np.stack([np.interp(time, knots, places[:, i]) for i in (0, 1)], 1)
+    return gaussian_filter1d(path, 0.09 / (time[1] - time[0]), axis=0, mode="nearest")
+
+
+def _stroke(
+    goals: Goals,
+    finger: int,
+    note: np.void,
+    key: np.ndarray,
+    x: float,
+    depth: float,
+    tone: float,
+    free_from: float,
+    until: float,
+    time: np.ndarray,
+    p: Performer,
+) -> None:
+    """One note into the goals: reach over the key, lift, strike, hold, release."""
+    black = bool(keyboard.is_black(note["pitch"]))
+    top = float(keyboard.key_top(note["pitch"]))
+    loud = float(loudness(note["velocity"]))
+    down, bottom, lift_off, up = key
+    # Anticipation: the peak comes about one tone before the stroke, higher when loud or fast (Dalla Bella & Palmer 2011).
+    room = down - free_from
+    rise = float(np.clip(tone, 0.07, 0.28))
+    rise = min(rise, 0.75 * max(room, 0.02))
+    fast = float(np.clip((1 / tone - 2) / 6, 0, 1)) if np.isfinite(tone) else 0.0
+    height = (p.lift + p.lift_loud * (loud - 0.4) + p.lift_fast * fast) * min(1.0, rise / 0.10)
+    height = max(height, 0.004)
+
+    first = np.searchsorted(time, max(down - rise - 0.02, free_from))
+    last = np.searchsorted(time, min(up + 0.03, until))
+    span = slice(first, last)
+    t = time[span]
+    share = key_angles(t, key[None])[0]
+    falling = np.clip((t - (down - rise)) / rise, 0, 1)
+    above = np.where(t < down, height * (1 - falling**2), 0.0)
+    above = np.where(t > up, np.clip((t - up) / 0.03, 0, 1) * 0.006, above)
+    held = (t >= down) & (t <= up)
+    goals.pad[span, finger, 0] = x
+    goals.pad[span, finger, 1] = depth
+    goals.pad[span, finger, 2] = top + above
+    goals.tilt[span, finger] = share * np.tan(keyboard.DIP_ANGLE)
+    goals.slack[span, finger, 0] = 0.0025 if black else keyboard.WHITE_PITCH / 2 - 0.0078
+    goals.slack[span, finger, 1] = 0.006 if black else 0.010
+    near = np.clip(1 - (down - t) / p.reach_early, 0, 1)  # 0 well before the stroke, 1 from its start
+    aim = p.aim * np.where(t <= lift_off, near**3, np.clip((up + 0.03 - t) / (up + 0.03 - lift_off), 0, 1))
+    goals.weight[span, finger, 0] = aim
+    goals.weight[span, finger, 1] = aim
+    goals.weight[span, finger, 2] = np.where(held, p.contact, 1 / 0.0025**2)
+    goals.striking[span, finger] = t >= down - 0.03
