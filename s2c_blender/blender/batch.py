@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line's Blender half: the strip of the open file as a job, and the .blend, .fbx and .mp4 of a motion."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bpy
+
+from ..core.motion import HandMotion
+from ..errors import UserError
+from . import preview, scene, strips
+from .export import export_fbx
+from .keying import key_take
+from .render import Look, find_camera, render_video
+from .rig import ensure_rig
+
+NEW_FILE_FPS = 30.0
+FIRST_FRAME = 1
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files to write; None for those not wanted."""
+
+    blend: Path | None = None
+    fbx: Path | None = None
+    video: Path | None = None
+    look: Look = field(default_factory=Look)
+
+
+def strip_source(folder: Path, start: float, duration: float | None) -> tuple[Path, float, float, float]:
+    """What the open file's sound strip plays, from `start` on: file, start and duration (s), scene frame of its start.
+
+    Sounds that must be decoded first (packed, retimed) are written to `folder`.
+    """
+    strip_scene, strip = strips.find_strip(bpy.context)
+    audio = strips.strip_audio(strip, strip_scene, folder)
+    if start >= audio.duration:
+        raise UserError(f'The strip "{strip.name}" is only {audio.duration:.1f} s long: choose an earlier --start.')
+    frame = strips.scene_frame(audio, strip_scene, bpy.context.scene)
+    render = bpy.context.scene.render
+    rest = audio.duration - start
+    length = rest if duration is None else min(duration, rest)
+    return audio.path, audio.start + start, length, frame + start * render.fps / render.fps_base
+
+
+def worker_options(interpreter: str | None) -> dict:
+    """How a worker process is started from this Blender (arguments of worker.Worker)."""
+    return {
+        "interpreter": interpreter,
+        "python_args": () if interpreter else tuple(bpy.app.python_args),
+        "search_paths": [path for path in sys.path if ".local" in Path(path).parts],
+    }
+
+
+def build(
+    motion: HandMotion,
+    outputs: Outputs,
+    on_progress: Callable[[str, float], None],
+    *,
+    fps: float | None = None,
+    frame: float | None = None,
+    sound: Path | None = None,
+) -> list[str]:
+    """Key the motion on the scene's rig (added when there is none) and write the outputs; returns warnings.
+
+    The take starts at scene frame `frame`, or at the first one; `sound` is added to the sequencer.
+    """
+    warnings = []
+    new = not bpy.data.filepath and frame is None
+    current = scene.empty_scene(fps or NEW_FILE_FPS) if new else bpy.context.scene
+    if fps and not new:
+        scene.set_fps(current, fps)
+    if frame is None:
+        frame = FIRST_FRAME if new else current.frame_start
+    on_progress("keying", 0.0)
+    rig = ensure_rig(current)
+    preview.hide(rig.piano)
+    take = key_take(rig, motion, current, frame)
+    scene.cover(current, take, only=new)
+    if sound:
+        try:
+            scene.add_sound(current, sound, frame, motion.start, motion.duration)
+        except UserError as error:
+            warnings.append(str(error))
+    if outputs.blend or outputs.video:
+        current.camera = find_camera(current, outputs.look.camera)
+    current.frame_set(take.first)
+    if outputs.blend:
+        on_progress("saving", 0.0)
+        scene.save(outputs.blend)
+    if outputs.fbx:
+        on_progress("exporting", 0.0)
+        export_fbx(rig, current, outputs.fbx)
+    if outputs.video:
+        render_video(current, outputs.video, outputs.look, lambda fraction: on_progress("rendering", fraction))
+    return warnings

@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A short .mp4 with sound of the scene's frame range."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from ..errors import ENVIRONMENT, UserError
+from ..outputs import whole_file
+
+ENGINES = ("CYCLES", "EEVEE", "WORKBENCH")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a video is rendered."""
+
+    camera: str | None = None  # part of the camera's name; None: the scene's camera
+    width: int = 960
+    height: int = 540
+    engine: str = "CYCLES"
+    samples: int = 4
+
+
+def render_video(
+    scene: bpy.types.Scene, path: Path, look: Look, on_progress: Callable[[float], None] | None = None
+) -> None:
+    """Render the scene's frame range to an .mp4 in one go; its settings are put back afterwards."""
+    with whole_file(path) as part, _settings(scene, look, part), _told(scene, on_progress):
+        try:
+            with bpy.context.temp_override(scene=scene):
+                bpy.ops.render.render(animation=True, scene=scene.name)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UserError(f"{path.name} could not be rendered ({reason}).", ENVIRONMENT) from error
+
+
+def find_camera(scene: bpy.types.Scene, name: str | None) -> bpy.types.Object:
+    """The camera whose name contains `name`, ignoring case; without a name the scene's, else its first one."""
+    cameras = sorted((o for o in scene.objects if o.type == "CAMERA"), key=lambda o: o.name)
+    if not cameras:
+        raise UserError("The scene has no camera to render from: add one.")
+    if name is None:
+        return scene.camera or cameras[0]
+    matching = [camera for camera in cameras if name.lower() in camera.name.lower()]
+    if not matching:
+        names = ", ".join(camera.name for camera in cameras)
+        raise UserError(f'There is no camera "{name}": choose one of {names}.')
+    return matching[0]
+
+
+def set_engine(scene: bpy.types.Scene, engine: str) -> None:
+    """Choose an engine of ENGINES; EEVEE is called EEVEE_NEXT up to Blender 4.5."""
+    names = {"WORKBENCH": ["BLENDER_WORKBENCH"], "EEVEE": ["BLENDER_EEVEE_NEXT", "BLENDER_EEVEE"]}.get(engine, [engine])
+    try:
+        scene.render.engine = names[0]
+    except TypeError:
+        scene.render.engine = names[-1]
+
+
+@contextmanager
+def _settings(scene: bpy.types.Scene, look: Look, path: Path) -> Iterator[None]:
+    render, image, video = scene.render, scene.render.image_settings, scene.render.ffmpeg
+    with _Kept() as kept:
+        kept.set(scene, "camera", find_camera(scene, look.camera))
+        kept.note(render, "engine")
+        set_engine(scene, look.engine)
+        kept.set(render, "resolution_x", look.width)
+        kept.set(render, "resolution_y", look.height)
+        kept.set(render, "resolution_percentage", 100)
+        kept.set(render, "filepath", str(path))
+        kept.set(render, "use_file_extension", False)  # else the frame range goes into the name
+        kept.set(render, "use_persistent_data", True)
+        kept.set(render, "use_lock_interface", True)
+        if look.engine == "CYCLES":
+            kept.set(scene.cycles, "samples", look.samples)
+            kept.set(scene.cycles, "use_denoising", False)
+        elif look.engine == "EEVEE":
+            kept.set(scene.eevee, "taa_render_samples", look.samples)
+        if hasattr(image, "media_type"):  # 5.0 and later
+            kept.set(image, "media_type", "VIDEO")
+        kept.set(image, "file_format", "FFMPEG")
+        kept.set(video, "format", "MPEG4")
+        kept.set(video, "codec", "H264")
+        kept.set(video, "constant_rate_factor", "MEDIUM")
+        kept.set(video, "audio_codec", "AAC")
+        kept.set(video, "audio_bitrate", 160)
+        yield
+
+
+class _Kept:
+    """Puts properties back in the opposite order on leaving."""
+
+    def __init__(self):
+        self._old = []
+
+    def note(self, owner, name: str) -> None:
+        self._old.append((owner, name, getattr(owner, name)))
+
+    def set(self, owner, name: str, value) -> None:
+        self.note(owner, name)
+        setattr(owner, name, value)
+
+    def __enter__(self) -> "_Kept":
+        return self
+
+    def __exit__(self, *error) -> None:
+        for owner, name, value in reversed(self._old):
+            setattr(owner, name, value)
+
+
+@contextmanager
+def _told(scene: bpy.types.Scene, on_progress: Callable[[float], None] | None) -> Iterator[None]:
+    """Call `on_progress` with the fraction done after each frame of an animation render."""
+    handlers = bpy.app.handlers.render_post
+
+    def frame_done(rendered, _depsgraph=None) -> None:
+        span = max(rendered.frame_end - rendered.frame_start + 1, 1)
+        on_progress((rendered.frame_current - rendered.frame_start + 1) / span)
+
+    if on_progress is None:
+        yield
+        return
+    handlers.append(frame_done)
+    try:
+        yield
+    finally:
+        handlers.remove(frame_done)
