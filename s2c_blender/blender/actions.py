@@ -15,7 +15,7 @@ NewCurve = Callable[[str, int, str], bpy.types.FCurve]  # data path, array index
 
 def has_slots() -> bool:
     """Whether one action can animate several objects (Blender 4.4 and later)."""
-    return hasattr(bpy.types.Action, "slots")
+    return "slots" in bpy.types.Action.bl_rna.properties
 
 
 def take_curves(action: bpy.types.Action, obj: bpy.types.Object) -> NewCurve:

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A strip that Blender plays at another speed, mixed to a file: only Blender knows how its retiming sounds."""
 
+from __future__ import annotations  # bpy.types.Strip is called Sequence before 4.4
+
 import os
 import time
 from collections.abc import Iterator

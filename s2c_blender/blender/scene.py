@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A take in its scene: the frame range that shows it, the sound that goes with it, and the saved file."""
 
+from __future__ import annotations  # bpy.types.Strip is called Sequence before 4.4
+
 import math
 from pathlib import Path
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A sound strip of the sequencer as audio: which file, which part of it, and where on the timeline it sounds."""
 
+from __future__ import annotations  # bpy.types.Strip is called Sequence before 4.4
+
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
