@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A finished motion put into the scene: on the chosen rig, as keyframes or preview, with its sound."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import bpy
+from mathutils import Vector
+
+from ..core.motion import HandMotion
+from ..errors import UserError
+from . import preview, rig, scene
+from .keying import Take, key_take
+from .source import Part
+from .strips import sound_strips
+
+REACH = (0.7, 0.3, 0.2)  # m around the middle of the keyboard that the hands need
+
+
+def find_scene(uid: int) -> bpy.types.Scene:
+    """The scene with a session id; UserError when it was deleted meanwhile."""
+    found = next((s for s in bpy.data.scenes if s.session_uid == uid), None)
+    if not found:
+        raise UserError("The scene was deleted while the hands were being made: generate again in another scene.")
+    return found
+
+
+def check_rig(target: bpy.types.Scene) -> None:
+    """UserError when the rig to animate is broken; no rig at all is fine, it will be added."""
+    piano = _chosen_piano(target)
+    if piano:
+        rig.rig_of(piano)
+    else:
+        rig.find_rigs(target)
+
+
+def wanted_rig(target: bpy.types.Scene) -> rig.Rig:
+    """The chosen rig, else the scene's first, else a new one."""
+    piano = _chosen_piano(target)
+    if piano:
+        return rig.rig_of(piano)
+    rigs = rig.find_rigs(target)
+    return rigs[0] if rigs else add_rig(target)
+
+
+def _chosen_piano(target: bpy.types.Scene) -> bpy.types.Object | None:
+    """The rig of the settings, unless it was deleted from the scene."""
+    piano = target.piano_hands.rig
+    return piano if piano and target.objects.get(piano.name) == piano else None
+
+
+def add_rig(target: bpy.types.Scene) -> rig.Rig:
+    """Add a rig where nothing hides it, and make it the one that is animated."""
+    others = [obj for obj in target.objects if obj.type == "MESH" and obj.visible_get()]
+    new = rig.add_rig(target)
+    new.piano.location = _clear_place(target.cursor.location, others)
+    target.piano_hands.rig = new.piano
+    return new
+
+
+def _clear_place(cursor: Vector, others: list[bpy.types.Object]) -> Vector:
+    """The 3D cursor, or a place before the meshes that would swallow the hands there (the default cube does)."""
+    place = cursor.copy()
+    for obj in others:
+        corners = [obj.matrix_world @ Vector(corner) for corner in obj.bound_box]
+        low, high = ([pick(c[axis] for c in corners) for axis in range(3)] for pick in (min, max))
+        if all(low[i] < cursor[i] + REACH[i] and high[i] > cursor[i] - REACH[i] for i in range(3)):
+            place.y = min(place.y, low[1] - 0.5)
+    return place
+
+
+def put_on_rig(target: bpy.types.Scene, motion_file: Path, frame: float) -> Take | None:
+    """Key or preview a motion from `frame` on, as the settings say; the take when keys were made."""
+    motion = load_motion(motion_file)
+    found = wanted_rig(target)
+    target.piano_hands.rig = found.piano
+    if target.piano_hands.output == "PREVIEW":
+        preview.show(found, motion_file, frame, target)
+        return None
+    return insert_keys(target, found, motion, frame)
+
+
+def insert_keys(target: bpy.types.Scene, found: rig.Rig, motion: HandMotion, frame: float) -> Take:
+    """Key a motion; the preview, which would hide the keys, ends."""
+    settings = target.piano_hands
+    hands = {side: found.hands[side] for side in settings.sides()}
+    take = key_take(replace(found, hands=hands), motion, target, frame, keys=settings.animate_keys)
+    preview.hide(found.piano)
+    refresh(target)
+    return take
+
+
+def load_motion(path: str | Path) -> HandMotion:
+    """A motion of the cache; UserError when it is gone."""
+    try:
+        return HandMotion.load(path)
+    except (OSError, ValueError) as error:
+        raise UserError("The motion is not in the cache any more: generate it again.") from error
+
+
+def add_sound(target: bpy.types.Scene, part: Part, motion_file: Path) -> list[str]:
+    """Put the played file into the sequencer unless it is there already; warnings."""
+    from ..audio.midi import is_midi  # brings mido, which start-up can do without
+
+    there = {bpy.path.abspath(strip.sound.filepath) for strip in sound_strips(target) if strip.sound}
+    if is_midi(part.path) or str(part.path) in there:
+        return []
+    duration = part.duration if part.duration is not None else load_motion(motion_file).duration
+    try:
+        scene.add_sound(target, part.path, part.frame, part.start, duration)
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def refresh(target: bpy.types.Scene) -> None:
+    """Let the hands take the pose of the current frame."""
+    target.frame_set(target.frame_current)

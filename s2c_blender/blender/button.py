@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all buttons share: one method that says why a button cannot be pressed now, and how a refusal is shown."""
+
+import bpy
+
+from ..errors import UserError
+from . import job
+from .rig import Rig, rig_of
+
+
+class Button:
+    """Greyed out with a reason."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = cls.disabled_reason(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        """Why the button cannot be pressed, "" when it can."""
+        return "The hands are being made: wait, or cancel with Esc" if job.state.run else ""
+
+    def refuse(self, error: UserError) -> set[str]:
+        """Report the sentence; the panel shows it too."""
+        job.fail(error)
+        redraw()
+        self.report({"ERROR"}, str(error))
+        return {"CANCELLED"}
+
+
+def redraw() -> None:
+    """Have every panel drawn again, in all windows."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in {"VIEW_3D", "SEQUENCE_EDITOR"}:
+                area.tag_redraw()
+
+
+def shown_rig(context: bpy.types.Context) -> Rig | None:
+    """The rig last generated on or chosen, None when it was deleted; UserError when it is broken."""
+    piano = context.scene.piano_hands.rig
+    return rig_of(piano) if piano and context.scene.objects.get(piano.name) == piano else None
+
+
+def look_at(context: bpy.types.Context, piano: bpy.types.Object) -> None:
+    """Bring the rig into view and select it, so that nobody has to search for it."""
+    if context.mode == "OBJECT":
+        for obj in context.selected_objects:
+            obj.select_set(False)
+        piano.select_set(True)
+        context.view_layer.objects.active = piano
+    for area in context.screen.areas if context.screen else ():
+        if area.type == "VIEW_3D" and area.spaces.active.region_3d.view_perspective != "CAMERA":
+            view = area.spaces.active.region_3d
+            view.view_location = piano.location
+            view.view_distance = 1.5  # m: all 88 keys

@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Generate and Cancel: the modal operator that follows the worker, so that Blender stays responsive."""
+
+import bpy
+
+from ..errors import UserError
+from . import apply, job
+from .button import Button, look_at, redraw
+from .source import source_name
+
+
+class PIANO_HANDS_OT_generate(Button, bpy.types.Operator):
+    """Make both hands play the music; earlier keyframes of the hands stay in the file as actions"""
+
+    bl_idname = "piano_hands.generate"
+    bl_label = "Generate"
+    bl_options = {"UNDO"}  # no REGISTER: "adjust last operation" would run it all again
+
+    _timer: bpy.types.Timer | None = None  # of the class, so that unregister can remove it
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        if reason := super().disabled_reason(context):
+            return reason
+        if context.scene.library:
+            return "The scene is linked from another file and cannot be changed"
+        try:
+            source_name(context)
+        except UserError as error:
+            return str(error).rstrip(".")
+        return ""
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        try:
+            job.start(context)
+        except UserError as error:
+            return self.refuse(error)
+        manager = context.window_manager
+        manager.progress_begin(0, 100)
+        type(self)._timer = manager.event_timer_add(0.1, window=context.window)
+        manager.modal_handler_add(self)
+        context.workspace.status_text_set("Piano hands are being made    [Esc] Cancel")
+        redraw()
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        run = job.state.run
+        if not run:  # the Cancel button, or the extension was disabled
+            return self._end(context, {"CANCELLED"})
+        if event.type == "ESC" and event.value == "PRESS":
+            job.stop("Cancelled; nothing was changed.")
+            self.report({"WARNING"}, "Cancelled; nothing was changed")
+            return self._end(context, {"CANCELLED"})
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        try:
+            report = run.poll()
+            if report is None:
+                context.window_manager.progress_update(int(run.fraction * 100))
+                redraw()
+                return {"PASS_THROUGH"}
+            had_rig = self._rig_name(run)
+            self.report({"INFO"}, job.finish(report))
+        except UserError as error:
+            self._end(context, set())
+            return self.refuse(error)
+        if context.scene.session_uid == run.order.scene_uid and had_rig != self._rig_name(run):
+            look_at(context, context.scene.piano_hands.rig)
+        return self._end(context, {"FINISHED"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Scripts and background mode: blocks until the hands are there."""
+        try:
+            self.report({"INFO"}, job.blocking(context))
+        except UserError as error:
+            return self.refuse(error)
+        return {"FINISHED"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender ends the operator: a file is loaded, or the window closed."""
+        job.stop()
+        self._end(context, set())
+
+    @staticmethod
+    def _rig_name(run: job.Run) -> str:
+        piano = apply.find_scene(run.order.scene_uid).piano_hands.rig
+        return piano.name if piano else ""
+
+    @classmethod
+    def _end(cls, context: bpy.types.Context, result: set[str]) -> set[str]:
+        remove_timer()
+        context.window_manager.progress_end()
+        if context.workspace:
+            context.workspace.status_text_set(None)
+        redraw()
+        return result
+
+
+def remove_timer() -> None:
+    """Stop the clock of a running Generate, if there is one."""
+    timer, PIANO_HANDS_OT_generate._timer = PIANO_HANDS_OT_generate._timer, None
+    if timer:
+        bpy.context.window_manager.event_timer_remove(timer)
+
+
+class PIANO_HANDS_OT_cancel(bpy.types.Operator):
+    """Stop making the hands; the scene stays as it is"""
+
+    bl_idname = "piano_hands.cancel"
+    bl_label = "Cancel"
+    bl_options = {"INTERNAL"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not job.state.run:
+            cls.poll_message_set("Nothing is being made")
+        return job.state.run is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        job.stop("Cancelled; nothing was changed.")
+        redraw()
+        return {"FINISHED"}
+
+
+CLASSES = (PIANO_HANDS_OT_generate, PIANO_HANDS_OT_cancel)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    remove_timer()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,248 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One generation from the button to the keyed hands: starts the worker, follows it, puts its motion on the rig.
+
+The state lives here and not in the file: undo and file loads must not touch a running worker. Objects of the file
+are looked up anew when the worker is done, because undo kills every reference to them.
+"""
+
+import json
+import logging
+import math
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from ..errors import Cancelled, UserError
+from ..worker import Done, Failed, Worker
+from .apply import add_sound, check_rig, find_scene, put_on_rig
+from .batch import worker_options
+from .preferences import cache_folder, preferences, trim_cache
+from .source import Part, chosen_part
+
+STAGES = {
+    "reading": "Reading the music",
+    "listening": "Listening for notes",
+    "playing": "Playing them",
+    "keying": "Setting keyframes",
+}
+_LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One sentence for the panel, and the operator that helps ("" when none does)."""
+
+    sentence: str
+    cure: str = ""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a running generation was asked for; `scene_uid` finds the scene again after undo."""
+
+    part: Part
+    scene_uid: int
+    result: Path
+
+
+class Run:
+    """A worker at work."""
+
+    def __init__(self, context: bpy.types.Context):
+        """Start; UserError when the settings do not add up or the worker cannot start."""
+        from ..generate import Job  # brings SciPy, which start-up can do without
+
+        self._folder = tempfile.TemporaryDirectory(prefix="piano-hands-", ignore_cleanup_errors=True)
+        self._cache = cache_folder(context)
+        self._limit = preferences(context).cache_limit
+        settings = context.scene.piano_hands
+        try:
+            check_rig(context.scene)
+            part = chosen_part(context, Path(self._folder.name))
+            self.order = Order(part, context.scene.session_uid, self._motion_file())
+            job = Job(
+                source=str(part.path),
+                start=part.start,
+                duration=part.duration,
+                seed=settings.seed,
+                device=_device(context),
+                cache_dir=str(self._cache / "notes"),
+            )
+            interpreter = preferences(context).interpreter
+            interpreter = bpy.path.abspath(interpreter) if interpreter else None
+            self.worker = Worker(job, self.order.result, **worker_options(interpreter))
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        self.stage, self.fraction = "reading", 0.0
+        self.started = time.monotonic()
+        _LOGGER.info("generating from %s", job)
+
+    def _motion_file(self) -> Path:
+        folder = self._cache / "motions"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{uuid.uuid4().hex}.npz"
+
+    def seconds_left(self) -> float | None:
+        """An estimate, None while it is too early for one."""
+        passed = time.monotonic() - self.started
+        if passed < 2.0 or self.fraction < 0.03:
+            return None
+        return passed * (1.0 - self.fraction) / self.fraction
+
+    def poll(self) -> dict | None:
+        """Take in what the worker told; its report once it is done, UserError when it failed."""
+        for message in self.worker.poll():
+            if isinstance(message, Done):
+                return message.report
+            if isinstance(message, Failed):
+                raise UserError(message.sentence, message.exit_code)
+            self.told(message.stage, message.fraction)
+        return None
+
+    def told(self, stage: str, fraction: float) -> None:
+        """Progress of the worker."""
+        self.stage, self.fraction = stage, fraction
+
+    def close(self) -> None:
+        """End the worker if it still runs, and tidy up."""
+        self.worker.cancel()
+        _LOGGER.debug("the worker said:\n%s", self.worker.log)
+        self._folder.cleanup()
+        trim_cache(self._cache, self._limit, keep=self.order.result)
+
+
+@dataclass
+class State:
+    """What the panel shows of this session."""
+
+    run: Run | None = None
+    trouble: Trouble | None = None
+
+
+state = State()
+
+
+def start(context: bpy.types.Context) -> Run:
+    """Begin a generation; UserError, also shown in the panel, when that is not possible."""
+    state.trouble = None
+    try:
+        state.run = Run(context)
+    except UserError as error:
+        fail(error)
+        raise
+    return state.run
+
+
+def stop(sentence: str = "") -> None:
+    """End the running generation, if there is one; `sentence` is shown in the panel."""
+    run, state.run = state.run, None
+    if run:
+        run.close()
+        state.trouble = Trouble(sentence) if sentence else None
+
+
+def fail(error: UserError) -> None:
+    """End the running generation and show why."""
+    stop()
+    state.trouble = Trouble(str(error), _cure(str(error)))
+    _LOGGER.warning("%s", error)
+
+
+def _cure(sentence: str) -> str:
+    """The operator that does what a sentence advises."""
+    advice = {
+        "Add Rig": "piano_hands.add_rig",
+        "preferences": "piano_hands.show_preferences",
+        "Python": "piano_hands.show_preferences",
+        "PyTorch": "piano_hands.show_preferences",
+        "an audio file": "piano_hands.choose_file",
+        "an audio or MIDI file": "piano_hands.choose_file",
+        "the file again": "piano_hands.choose_file",
+    }
+    return next((operator for words, operator in advice.items() if words in sentence), "")
+
+
+def finish(report: dict) -> str:
+    """Put the finished motion on the rig and end the run; a summary in one sentence."""
+    run = state.run
+    try:
+        target = find_scene(run.order.scene_uid)
+        settings = target.piano_hands
+        if target.library:
+            raise UserError(
+                "The scene is linked from another file and cannot be keyed: generate in a scene of your own."
+            )
+        part = run.order.part
+        take = put_on_rig(target, run.order.result, part.frame)
+        warnings = list(report["warnings"])
+        if settings.source == "FILE" and settings.add_sound:
+            warnings += add_sound(target, part, run.order.result)
+        settings.motion, settings.motion_frame = str(run.order.result), part.frame
+        kept = ("source", "notes_found", "notes_played", "dropped", "seconds", "times_real_time")
+        made = {"warnings": warnings, "last_frame": take.last if take else None}
+        settings.report = json.dumps({name: report[name] for name in kept} | made)
+    except UserError as error:
+        fail(error)
+        raise
+    except BaseException:
+        stop()
+        raise
+    stop()
+    _LOGGER.info("done: %s", settings.report)
+    return f"{report['notes_played']} of {report['notes_found']} notes are played"
+
+
+def last_report(target: bpy.types.Scene) -> dict:
+    """What the last generation in a scene reported; empty when there was none."""
+    return json.loads(target.piano_hands.report or "{}")
+
+
+@bpy.app.handlers.persistent
+def _stop_before_load(*_) -> None:
+    """load_pre handler: the new file has nothing to do with the running generation."""
+    stop()
+    state.trouble = None
+
+
+def register() -> None:
+    bpy.app.handlers.load_pre.append(_stop_before_load)
+
+
+def unregister() -> None:
+    stop()
+    state.trouble = None
+    bpy.app.handlers.load_pre.remove(_stop_before_load)
+
+
+def _device(context: bpy.types.Context) -> str:
+    chosen = context.scene.piano_hands.device
+    return (preferences(context).device if chosen == "DEFAULT" else chosen).lower()
+
+
+def blocking(context: bpy.types.Context) -> str:
+    """The whole generation at once, for scripts and background mode; the summary, or UserError."""
+    run = start(context)
+    try:
+        report = run.worker.wait(run.told)
+    except UserError as error:
+        fail(error)
+        raise
+    except (Cancelled, KeyboardInterrupt):
+        stop()
+        raise
+    return finish(report)
+
+
+def time_left(seconds: float | None) -> str:
+    """Time left in words an animator reads at a glance."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{max(1, math.ceil(seconds))} s left"
+    return f"{math.ceil(seconds / 60)} min left"

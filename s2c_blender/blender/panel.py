@@ -1,0 +1,184 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tab "Piano Hands" in the sidebars of the 3D viewport and the sequencer."""
+
+import textwrap
+
+import bpy
+
+from ..errors import UserError
+from . import job, preview
+from .source import source_name
+
+CATEGORY = "Piano Hands"
+SPACES = ("VIEW_3D", "SEQUENCE_EDITOR")
+_LETTER = 7.0  # px, width of an average letter at resolution scale 1
+_ROWS = 4  # dropped notes listed before "and more"
+
+
+def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
+    """A sentence over as many lines as the sidebar's width asks for."""
+    scale = context.preferences.system.ui_scale
+    letters = int((context.region.width / scale - 70) / _LETTER)
+    column = layout.column(align=True)
+    for i, line in enumerate(textwrap.wrap(text, max(letters, 20))):
+        column.label(text=line, icon=icon if i == 0 else "BLANK1" if icon != "NONE" else "NONE")
+
+
+class _Panel:
+    bl_region_type = "UI"
+    bl_category = CATEGORY
+
+    def split_layout(self) -> bpy.types.UILayout:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.enabled = job.state.run is None
+        return layout
+
+
+class _Main(_Panel):
+    bl_label = "Generate Piano Hands"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        self._draw_source(layout, context)
+        if job.state.run:
+            _draw_progress(layout, job.state.run)
+            return
+        row = layout.row()
+        row.scale_y = 1.5
+        row.operator("piano_hands.generate", icon="PLAY")
+        if job.state.trouble:
+            _draw_trouble(layout, context, job.state.trouble)
+        _draw_result(layout, context)
+
+    def _draw_source(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        settings = context.scene.piano_hands
+        column = layout.column()
+        column.enabled = job.state.run is None
+        column.row().prop(settings, "source", expand=True)
+        try:
+            name, problem = source_name(context), ""
+        except UserError as error:
+            name, problem = "", str(error)
+        if settings.source == "FILE":
+            column.prop(settings, "filepath", text="")
+        if name:
+            column.label(text=name, icon="SOUND")
+        elif problem:
+            sentence(column, context, problem, "INFO")
+            column.operator("piano_hands.choose_file", icon="FILEBROWSER")
+        row = column.row(align=True)
+        row.prop(settings, "rig", text="", icon="ARMATURE_DATA")
+        row.operator("piano_hands.add_rig", text="Add Rig", icon="ADD")
+
+
+def _draw_progress(layout: bpy.types.UILayout, run: job.Run) -> None:
+    column = layout.column()
+    left = job.time_left(run.seconds_left())
+    stage = job.STAGES.get(run.stage, run.stage)
+    column.progress(factor=run.fraction, text=f"{run.fraction:.0%}  {left}".strip(), type="BAR")
+    column.label(text=stage, icon="TIME")
+    column.operator("piano_hands.cancel", icon="CANCEL")
+
+
+def _draw_trouble(layout: bpy.types.UILayout, context: bpy.types.Context, trouble: job.Trouble) -> None:
+    box = layout.box()
+    box.alert = bool(trouble.cure) or not trouble.sentence.startswith("Cancelled")
+    sentence(box, context, trouble.sentence, "ERROR" if box.alert else "INFO")
+    if trouble.cure:
+        box.alert = False
+        box.operator(trouble.cure)
+
+
+def _draw_result(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    scene = context.scene
+    settings = scene.piano_hands
+    report = job.last_report(scene)
+    if report:
+        column = layout.column(align=True)
+        column.label(text=f"{report['notes_played']} of {report['notes_found']} notes played", icon="CHECKMARK")
+        for warning in report["warnings"]:
+            sentence(column, context, warning, "ERROR")
+        last = report["last_frame"]
+        if last and last > scene.frame_end:
+            sentence(
+                column, context, f"The hands play until frame {last}, the scene ends at {scene.frame_end}.", "INFO"
+            )
+            column.operator("piano_hands.fit_range", icon="PREVIEW_RANGE")
+    if not settings.motion:
+        return
+    column = layout.column(align=True)
+    shown = bool(settings.rig) and preview.is_shown(settings.rig)
+    column.operator("piano_hands.preview", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
+    column.operator("piano_hands.insert_keys", icon="KEYFRAME_HLT")
+    layout.operator("piano_hands.export_fbx", icon="EXPORT")
+
+
+class _Options(_Panel):
+    bl_label = "Options"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.split_layout()
+        settings = context.scene.piano_hands
+        layout.prop(settings, "range")
+        if settings.range == "CUSTOM":
+            column = layout.column(align=True)
+            column.prop(settings, "frame_start", text="Frame Start")
+            column.prop(settings, "frame_end", text="End")
+        if settings.source == "FILE":
+            layout.prop(settings, "file_frame")
+            layout.prop(settings, "add_sound")
+        layout.prop(settings, "hands")
+        layout.prop(settings, "animate_keys")
+        layout.prop(settings, "output")
+        layout.prop(settings, "seed")
+        layout.prop(settings, "device")
+
+
+class _Dropped(_Panel):
+    bl_label = "Notes Left Out"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(job.last_report(context.scene).get("dropped"))
+
+    def draw(self, context: bpy.types.Context) -> None:
+        dropped = job.last_report(context.scene)["dropped"]
+        column = self.layout.column(align=True)
+        for note in dropped[:_ROWS]:
+            sentence(column, context, f"{note_name(note['pitch'])} at {note['onset']:.1f} s: {note['reason']}")
+        if len(dropped) > _ROWS:
+            column.label(text=f"and {len(dropped) - _ROWS} more")
+
+
+def note_name(pitch: int) -> str:
+    """60 -> C4."""
+    return f"{('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')[pitch % 12]}{pitch // 12 - 1}"
+
+
+def _panels(space: str) -> list[type]:
+    """The panels for the sidebar of one editor."""
+    prefix = f"{space}_PT_piano_hands"
+    main = type(prefix, (_Main, bpy.types.Panel), {"bl_space_type": space, "bl_idname": prefix})
+    subs = [
+        type(name, (base, bpy.types.Panel), {"bl_space_type": space, "bl_idname": name, "bl_parent_id": prefix})
+        for name, base in ((f"{prefix}_options", _Options), (f"{prefix}_dropped", _Dropped))
+    ]
+    return [main, *subs]
+
+
+CLASSES = tuple(cls for space in SPACES for cls in _panels(space))
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

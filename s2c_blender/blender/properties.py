@@ -1,0 +1,96 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is chosen for one scene, saved with the file: `scene.piano_hands`."""
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from ..core.notes import LEFT, RIGHT
+from .preferences import DEVICES
+from .rig import HANDS, PIANO, has_name
+
+SOURCES = [
+    ("STRIP", "Sound Strip", "The sound strip that is active in the sequencer, as it is trimmed and placed there"),
+    ("FILE", "File", "An audio or MIDI file; the hands start where you say"),
+]
+RANGES = [
+    ("ALL", "Whole Recording", "From the first to the last note of the strip or file"),
+    ("SCENE", "Scene Range", "Only what sounds between the first and last frame of the scene"),
+    ("CUSTOM", "Frames", "Only what sounds between two frames"),
+]
+SIDES = [
+    ("BOTH", "Both", "Both hands are animated"),
+    ("LEFT", "Left", "Only the left hand is animated; the right one keeps what it has"),
+    ("RIGHT", "Right", "Only the right hand is animated; the left one keeps what it has"),
+]
+OUTPUTS = [
+    ("KEYS", "Keyframes", "The hands get keyframes that can be edited and exported"),
+    ("PREVIEW", "Preview", "The hands only follow the current frame; keyframes come later with Insert Keyframes"),
+]
+
+
+def is_piano(obj: bpy.types.Object) -> bool:
+    """Whether an object is the root of a rig, judged by names only."""
+    return has_name(obj, PIANO) and any(
+        child.type == "ARMATURE" and any(has_name(child, name) for name in HANDS.values()) for child in obj.children
+    )
+
+
+class PianoHandsSettings(bpy.types.PropertyGroup):
+    """Settings of the panel, and what the last generation made."""
+
+    source: EnumProperty(name="Source", description="Where the music comes from", items=SOURCES)
+    filepath: StringProperty(
+        name="File", description="Audio or MIDI file with the piano music that the hands will play", subtype="FILE_PATH"
+    )
+    file_frame: IntProperty(
+        name="Start Frame", description="Frame at which the file's first moment is played", default=1
+    )
+    add_sound: BoolProperty(
+        name="Add Sound Strip",
+        description="Also put the file into the sequencer, so that the music is heard while the hands play",
+        default=True,
+    )
+    range: EnumProperty(name="Range", description="Which part of the music is played", items=RANGES)
+    frame_start: IntProperty(name="Start", description="First frame to play; earlier notes are left out", default=1)
+    frame_end: IntProperty(name="End", description="Last frame to play; later notes are left out", default=250)
+    seed: IntProperty(
+        name="Seed", description="Another number gives another performance of the same notes", min=0, max=2**31 - 1
+    )
+    animate_keys: BoolProperty(
+        name="Animate Piano",
+        description="Also key the piano keys and the pedal, so that they go down under the hands",
+        default=True,
+    )
+    hands: EnumProperty(name="Hands", description="Which hands are animated", items=SIDES)
+    rig: PointerProperty(
+        name="Rig",
+        description="The piano whose hands are animated. Left empty, the scene's first one is used, "
+        "and added when there is none",
+        type=bpy.types.Object,
+        poll=lambda self, obj: is_piano(obj),
+    )
+    output: EnumProperty(name="Result", description="What the hands get", items=OUTPUTS)
+    device: EnumProperty(
+        name="Device",
+        description="What the notes of a recording are recognised on",
+        items=[("DEFAULT", "As in Preferences", "The device chosen in the extension's preferences"), *DEVICES],
+    )
+
+    report: StringProperty(options={"HIDDEN"}, description="Report of the last generation, JSON")
+    motion: StringProperty(options={"HIDDEN"}, description="Motion file of the last generation", subtype="FILE_PATH")
+    motion_frame: FloatProperty(options={"HIDDEN"}, description="Frame at which that motion begins")
+
+    def sides(self) -> tuple[int, ...]:
+        """The hands to animate."""
+        return {"BOTH": (LEFT, RIGHT), "LEFT": (LEFT,), "RIGHT": (RIGHT,)}[self.hands]
+
+
+def register() -> None:
+    bpy.utils.register_class(PianoHandsSettings)
+    bpy.types.Scene.piano_hands = PointerProperty(type=PianoHandsSettings)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.piano_hands
+    bpy.utils.unregister_class(PianoHandsSettings)

@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel's source as something to play: which part of which file, from which frame on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from ..errors import UserError
+from . import strips
+
+
+@dataclass(frozen=True)
+class Part:
+    """`duration` seconds (None: to the end) of `path` from second `start`, which sound at `frame` of the scene."""
+
+    path: Path
+    start: float
+    duration: float | None
+    frame: float
+
+
+def source_name(context: bpy.types.Context) -> str:
+    """What the panel shows as the music; UserError says why there is none."""
+    settings = context.scene.piano_hands
+    if settings.source == "FILE":
+        return _file(settings).name
+    scene, strip = strips.find_strip(context)
+    first, last = strips.handles(strip)
+    seconds = (last - first) * scene.render.fps_base / scene.render.fps
+    return f"{strip.name}  ({int(seconds) // 60}:{int(seconds) % 60:02d})"
+
+
+def chosen_part(context: bpy.types.Context, folder: Path) -> Part:
+    """What the settings ask for; sounds that must be written to be read (packed, retimed) go to `folder`."""
+    scene = context.scene
+    settings = scene.piano_hands
+    if settings.source == "FILE":
+        part = Part(_file(settings), 0.0, None, settings.file_frame)
+    else:
+        strip_scene, strip = strips.find_strip(context)
+        audio = strips.strip_audio(strip, strip_scene, folder)
+        part = Part(audio.path, audio.start, audio.duration, strips.scene_frame(audio, strip_scene, scene))
+    if settings.range == "ALL":
+        return part
+    frames = (scene.frame_start, scene.frame_end)
+    if settings.range == "CUSTOM":
+        frames = (settings.frame_start, settings.frame_end)
+    return _within(part, *frames, scene.render.fps / scene.render.fps_base)
+
+
+def _file(settings) -> Path:
+    if not settings.filepath:
+        raise UserError("No file is chosen: choose an audio or MIDI file with piano music.")
+    if settings.filepath.startswith("//") and not bpy.data.filepath:
+        raise UserError("The file's path is relative to a .blend file not saved yet: save the file first.")
+    path = Path(bpy.path.abspath(settings.filepath))
+    if not path.is_file():
+        raise UserError(f"{path.name or path} is not there any more: choose the file again.")
+    return path
+
+
+def _within(part: Part, first: int, last: int, rate: float) -> Part:
+    """The part of `part` that sounds in the frames first..last."""
+    begin = max(0.0, (first - part.frame) / rate)
+    stop = (last + 1 - part.frame) / rate
+    if part.duration is not None:
+        stop = min(stop, part.duration)
+    if stop <= begin:
+        raise UserError(f"Nothing of the music lies between the frames {first} and {last}: choose another range.")
+    return Part(part.path, part.start + begin, stop - begin, part.frame + begin * rate)
