@@ -101,9 +101,10 @@ def find_python() -> str:
         return sys.executable
     if found := shutil.which(f"python{PYTHON[0]}.{PYTHON[1]}"):
         return found
+    version = ".".join(map(str, PYTHON))
     raise StepFailed(
-        "Python 3.11 is needed, because Blender's Python modules are made for exactly that one, and there is no "
-        "`python3.11` here: install it and run this again."
+        f"Python {version} is needed, because Blender's modules are made for exactly that one, and there is no "
+        f"`python{version}` here: install it and run this again."
     )
 
 
