@@ -105,13 +105,14 @@ def cache_folder(context: bpy.types.Context) -> Path:
 
 def trim_cache(folder: Path, limit_mb: int, keep: Path) -> None:
     """Delete the files used longest ago until the rest fits `limit_mb` (10^6 bytes); never `keep`."""
-    files = [(path, path.stat()) for path in folder.rglob("*") if path.is_file() and path != keep]
+    files = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
     total = sum(stat.st_size for _, stat in files)
     for path, stat in sorted(files, key=lambda item: max(item[1].st_atime, item[1].st_mtime)):
         if total <= limit_mb * 1e6:
             return
-        path.unlink(missing_ok=True)
-        total -= stat.st_size
+        if path != keep:
+            path.unlink(missing_ok=True)
+            total -= stat.st_size
 
 
 def register() -> None:
