@@ -17,23 +17,25 @@ from ..core import keyboard
 from ..core.notes import UNKNOWN
 from .hands import tones
 
-# Finger pairs -> smallest and largest interval in semitones: practical, comfortable, relaxed (Parncutt et al., table 1).
+# Finger pairs -> smallest and largest interval in semitones: practical, comfortable, relaxed (Parncutt et al., table 1,
+# the widest ones narrowed to what this hand reaches with its joint limits).
 _SPANS = {
-    (0, 1): (-5, -3, 1, 5, 8, 10),
-    (0, 2): (-4, -2, 3, 7, 10, 12),
-    (0, 3): (-3, -1, 5, 9, 12, 14),
-    (0, 4): (-1, 1, 7, 10, 14, 16),
+    (0, 1): (-5, -3, 1, 5, 7, 8),
+    (0, 2): (-4, -2, 3, 7, 9, 11),
+    (0, 3): (-3, -1, 5, 9, 11, 12),
+    (0, 4): (-1, 1, 7, 10, 12, 14),
     (1, 2): (1, 1, 1, 2, 3, 5),
     (1, 3): (1, 1, 3, 4, 5, 7),
-    (1, 4): (2, 2, 5, 6, 8, 10),
+    (1, 4): (2, 2, 5, 6, 7, 8),
     (2, 3): (1, 1, 1, 2, 2, 4),
-    (2, 4): (1, 1, 3, 4, 5, 7),
+    (2, 4): (1, 1, 3, 4, 5, 6),
     (3, 4): (1, 1, 1, 2, 3, 5),
 }
 _REST = np.array([-3.6, -1.7, 0.0, 1.7, 3.5])  # where the fingers stand over the keys, semitones from the middle finger
 _WEAK = (0.0, 0.0, 0.0, 0.35, 0.35)
 _IMPOSSIBLE = 40.0
 _REPEAT = 15.0  # per second that a key comes back sooner than 0.14 s on the same finger
+_REUSE = 0.5  # times the tempo (1/s): a finger that has to go to another key at once
 _BEAM = 24
 
 
@@ -183,6 +185,8 @@ def _advance(state: _State, fingers, group, pitch, black, notes, now: float) -> 
             blk = bool(keyboard.is_black(abs(key)))
             for (p, f), n in zip(struck, group, strict=True):
                 pairs += step_cost(finger, f, p - key, blk, bool(black[n]), legato)
+        reused = sum(f == g and p != q for p, f in struck for q, g in state.fingers)
+        cost += _REUSE / gap * reused
         again = sum((p, f) in state.fingers for p, f in struck)
         cost += _REPEAT * max(0.14 - gap, 0.0) * again
         cost += pairs / max(len(state.fingers), len(struck)) * (1.0 if legato else 0.4)

@@ -12,16 +12,16 @@ import numpy as np
 from ..core.notes import LEFT, RIGHT, UNKNOWN
 
 TOGETHER = 0.03  # s: notes closer than this are one chord
-COMFORTABLE, WIDEST = 12, 16  # semitones in one hand
+COMFORTABLE, WIDEST = 12, 14  # semitones in one hand
 
 # Costs, tuned on the labelled pieces of the training corpus (docs/pianist.md).
-_MOVE = 0.085  # per semitone of a hand's move
+_MOVE = 0.0957  # per semitone of a hand's move
 _HURRY = 0.022  # per semitone a second of that move
-_SPAN = 0.5  # per semitone beyond a comfortable span
-_REGISTER = 0.03  # per semitone on the other side of the middle
-_MIDDLE = {LEFT: 50.0, RIGHT: 70.0}
+_SPAN = 1.2  # per semitone beyond a comfortable span
+_REGISTER = 0.0274  # per semitone on the other side of the middle
+_MIDDLE = {LEFT: 50.0, RIGHT: 73.0}
 _CROSSING = 1.2  # a hand reaching over the other one
-_NEAR = 3.5  # semitones inside which hands get in each other's way
+_NEAR = 2.2  # semitones inside which hands get in each other's way
 _CROWD = 0.35
 
 

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from threadpoolctl import threadpool_limits
+
 from ..core import hand as hand_model
 from ..core import keyboard
 from ..core.motion import HandMotion
@@ -48,7 +50,8 @@ def perform(
         for side in (LEFT, RIGHT)
     ]
     starts = range(0, frames, round(WINDOW * fps))
-    with ThreadPoolExecutor(2) as pool:
+    # One thread a hand; BLAS threads below them would only fight for the cores.
+    with ThreadPoolExecutor(2) as pool, threadpool_limits(1, user_api="blas"):
         for start in starts:
             stop = min(start + round((WINDOW + AHEAD) * fps), frames)
             list(pool.map(lambda player: player.solve(start, stop), players))  # noqa: B023 (done within the turn)
@@ -134,11 +137,11 @@ class _Player:
         if start:  # the window before has looked ahead
             known = np.flatnonzero(self.q[start:stop].any(1))
             guess[known] = self.q[start:stop][known]
-        first = solve(guess, goals, self.blacks, self.fps, self.p, history, rounds=10)
+        first = solve(guess, goals, self.blacks, self.fps, self.p, history, rounds=14)
         near = (self.keys[:, 3] > self.time[start]) & (self.keys[:, 0] < self.time[stop - 1])
         pads = kinematics.pose(first, goals.dip_offset).world[:, :, 4]
         strokes.settle(goals, pads, self.notes[near], self.keys[near], self.time[start:stop])
-        self.q[start:stop] = solve(first, goals, self.blacks, self.fps, self.p, history, rounds=6)
+        self.q[start:stop] = solve(first, goals, self.blacks, self.fps, self.p, history, rounds=8)
 
     def points(self, start: int, stop: int) -> np.ndarray:
         """Wrist, knuckles and fingertips [n, 11, 3] of the frames start..stop in the piano frame."""

@@ -61,17 +61,17 @@ class Performer:
 
     # Tolerances, as weights 1 / m^2 or 1 / rad^2
     contact: float = 1 / 0.0003**2
-    aim: float = 1 / 0.0012**2
-    clearance_weight: float = 1 / 0.0006**2
+    aim: float = 1 / 0.0007**2
+    clearance_weight: float = 1 / 0.0005**2
     collision_weight: float = 1 / 0.0005**2
     limit_weight: float = 1 / np.radians(0.6) ** 2
-    hand_weight: float = 1 / 0.003**2
+    hand_weight: float = 1 / 0.004**2
     clearance: float = 0.004
     joint_clearance: float = 0.012
     thumb_joint_clearance: float = 0.004
-    finger_margin: float = 0.007  # half a fingertip: ramps beside the black keys
+    finger_margin: float = 0.008  # half a fingertip: ramps beside the black keys
     finger_air: float = 0.0007
-    hand_air: float = 0.030
+    hand_air: float = 0.024
 
     @property
     def coupling_weight(self) -> float:

@@ -8,22 +8,24 @@ import numpy as np
 
 from ..core import keyboard
 from ..core.notes import LEFT, RIGHT
-from .hands import WIDEST, tones
+from .hands import TOGETHER, tones
 
 ROLLED = 19  # semitones (a twelfth): wider chords lose a note, narrower ones are rolled
 _TAP = 0.06  # s: a key is held at least this long
-_SPEED = 2.2  # m/s: fastest mean speed of a hand between two keys
+_SPEED, _FASTEST = 1.8, 3.0  # m/s: mean speed of a hand on its way to another key, at ease and at most
+_HOP = 0.075  # s from a key's release to the next stroke without any way to go: the rise of one, the descent of the other
+_WIDE = 0.197  # m between two held keys of one hand; beyond it a chord is rolled
 _REACH = {  # metres between the keys of two fingers, at most; beyond it one of the keys is let go
-    (0, 1): 0.150,
-    (0, 2): 0.175,
-    (0, 3): 0.195,
-    (0, 4): 0.222,
-    (1, 2): 0.070,
-    (1, 3): 0.105,
-    (1, 4): 0.150,
-    (2, 3): 0.060,
-    (2, 4): 0.105,
-    (3, 4): 0.068,
+    (0, 1): 0.112,
+    (0, 2): 0.150,
+    (0, 3): 0.168,
+    (0, 4): _WIDE,
+    (1, 2): 0.072,
+    (1, 3): 0.098,
+    (1, 4): 0.118,
+    (2, 3): 0.065,
+    (2, 4): 0.085,
+    (3, 4): 0.064,
 }
 
 
@@ -64,7 +66,7 @@ def clean(notes: np.ndarray, report: Report) -> np.ndarray:
 
 
 def thin(notes: np.ndarray, report: Report) -> np.ndarray:
-    """At most five keys and a twelfth for each hand at once; wider chords than WIDEST are rolled. Returns the rest."""
+    """At most five keys and a twelfth for each hand at once; chords wider than _WIDE are rolled. Returns the rest."""
     keep = np.ones(len(notes), bool)
     for group in tones(notes["onset"]):
         for hand in (LEFT, RIGHT):
@@ -76,7 +78,7 @@ def thin(notes: np.ndarray, report: Report) -> np.ndarray:
                 reason = "more than five keys in a hand" if len(mine) > 5 else "span over a twelfth in one hand"
                 report.drop(notes[victim], reason)
                 mine.remove(victim)
-            if mine and _span(notes, mine) > WIDEST:
+            if mine and _apart(notes, mine[0], mine[-1]) > _WIDE:
                 _roll(notes, mine)
     notes = notes[keep]
     return notes[np.lexsort((notes["pitch"], notes["onset"]))]
@@ -84,6 +86,11 @@ def thin(notes: np.ndarray, report: Report) -> np.ndarray:
 
 def _span(notes: np.ndarray, which: list[int]) -> int:
     return int(notes["pitch"][which[-1]]) - int(notes["pitch"][which[0]])
+
+
+def _apart(notes: np.ndarray, a: int, b: int) -> float:
+    """Metres between the keys of notes a (lower) and b."""
+    return float(keyboard.key_x(notes["pitch"][b]) - keyboard.key_x(notes["pitch"][a]))
 
 
 def _least_audible(notes: np.ndarray, mine: list[int], hand: int) -> int:
@@ -97,11 +104,10 @@ def _least_audible(notes: np.ndarray, mine: list[int], hand: int) -> int:
 def _roll(notes: np.ndarray, mine: list[int]) -> None:
     """Spread a chord upwards over 80 ms; the lowest keys are only tapped, the pedal or the ear carries them on."""
     start = notes["onset"][mine[0]]
-    top = notes["pitch"][mine[-1]]
     for k, n in enumerate(mine):
         length = notes["offset"][n] - notes["onset"][n]
         notes["onset"][n] = max(start - 0.04 + 0.08 * k / (len(mine) - 1), 0.0)
-        if top - notes["pitch"][n] > WIDEST:
+        if _apart(notes, n, mine[-1]) > _WIDE:
             length = _TAP
         notes["offset"][n] = notes["onset"][n] + length
 
@@ -136,7 +142,7 @@ def _reach_from(notes: np.ndarray, down: list[int], new: int, side: int) -> bool
         other = int(notes["finger"][d])
         apart = x - side * float(keyboard.key_x(notes["pitch"][d]))
         if other == finger:
-            travel = 0.0 if apart == 0 else 0.05 + abs(apart) / _SPEED
+            travel = 0.0 if apart == 0 else _HOP + abs(apart) / _SPEED
         else:
             pair = (min(finger, other), max(finger, other))
             opening = apart if finger > other else -apart
@@ -144,15 +150,15 @@ def _reach_from(notes: np.ndarray, down: list[int], new: int, side: int) -> bool
             far = max(opening - _REACH[pair], closed - opening, 0.0)
             if far == 0.0:
                 continue
-            travel = 0.03 + far / _SPEED
+            travel = _HOP + far / _SPEED
         end = onset - travel
-        if end < notes["onset"][d] + 0.045:
-            if travel < 0.12 and end > notes["onset"][d] + 0.02 and abs(apart) < 0.06:
-                end = notes["onset"][d] + 0.045
-            elif other != finger and onset - notes["onset"][d] < 0.035:
-                continue  # one chord: the search has accepted its span
-            else:
+        if onset - notes["onset"][d] < TOGETHER and other != finger:
+            continue  # one chord: its span has been seen to
+        if end < notes["onset"][d] + 0.04:
+            # Hurry: a shorter tap and a faster hop, as far as a hand can.
+            if onset - notes["onset"][d] < 0.06 + (abs(apart) if other == finger else far) / _FASTEST:
                 return False
+            end = notes["onset"][d] + 0.04
         ends[d] = end
     for d, end in ends.items():
         notes["offset"][d] = min(notes["offset"][d], end)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import solveh_banded
+from scipy.ndimage import maximum_filter1d
 
 from ..core import collision, hand, keyboard
 from . import kinematics
@@ -20,6 +21,7 @@ _PAD, _JOINT3, _JOINT2 = 4, 2, 1
 _BAND = 3 * DOF
 _LOW, _HIGH = hand.HINGE_LOW[HINGE_OF_DOF], hand.HINGE_HIGH[HINGE_OF_DOF]
 _LARGEST_STEP = np.array([0.2] * 3 + [0.5] * 19)  # m, rad a round: keeps linearisation honest
+_CAUTIOUS_STEP = np.array([0.004] * 3 + [0.04] * 19)  # what a step costs under damping 1
 _SPREADS = np.array([10, 13, 16, 19])  # q entries of the four fingers' spreads; +1 flex1, +2 flex2
 
 
@@ -31,6 +33,7 @@ class Goals:
     tilt: np.ndarray  # [N, 5] slope of the finger's key: the pad's goal sinks by tilt * (hinge - y)
     weight: np.ndarray  # [N, 5, 3] 1 / m^2; 0 where a finger is free
     slack: np.ndarray  # [N, 5, 3] m of deviation that costs nothing
+    idle: np.ndarray  # [N, 5] bool: the pad's height goal counts from whatever key is under it
     striking: np.ndarray  # [N, 5] bool: the finger is on, or on its way down to, its key
     prior: np.ndarray  # [N, 22] posture to fall back to
     stiffness: np.ndarray  # [N, 22] 1 / unit^2 weight of the prior
@@ -38,23 +41,18 @@ class Goals:
     obstacle: np.ndarray | None = None  # [N, S, 3] m: points of the other hand to stay clear of
 
 
-def surface(points: np.ndarray, blacks: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
-    """Height of the unpressed keys under points [..., 3], with ramps of `margin` around the black keys (centres `blacks`).
+def surface(points: np.ndarray, blacks: np.ndarray, margin: float) -> np.ndarray:
+    """Height [...] m of the unpressed keys under points [..., 3]; ramps of `margin` lead up to the black keys.
 
-    Returns height [...] m and its gradient in x and y [..., 2].
+    blacks: x of the black keys' centres, ascending. Its slope is left out of the optimisation on purpose: a finger near a
+    black key is lifted over it, not pushed aside, and the steps stay stable.
     """
     x, y = points[..., 0], points[..., 1]
     right = np.clip(np.searchsorted(blacks, x), 1, len(blacks) - 1)
-    nearest = np.where(x - blacks[right - 1] < blacks[right] - x, blacks[right - 1], blacks[right])
-    beside = (keyboard.BLACK_WIDTH / 2 + margin - np.abs(x - nearest)) / margin
+    aside = np.minimum(np.abs(x - blacks[right - 1]), np.abs(x - blacks[right]))
+    beside = (keyboard.BLACK_WIDTH / 2 + margin - aside) / margin
     behind = (y - keyboard.BLACK_FRONT + margin) / margin
-    share = np.minimum(beside, behind)
-    height = keyboard.BLACK_HEIGHT * np.clip(share, 0, 1)
-    ramp = ((share > 0) & (share < 1)) * keyboard.BLACK_HEIGHT / margin
-    gradient = np.zeros(points.shape[:-1] + (2,))
-    gradient[..., 0] = np.where(beside < behind, -np.sign(x - nearest) * ramp, 0)
-    gradient[..., 1] = np.where(beside < behind, 0, ramp)
-    return height, gradient
+    return keyboard.BLACK_HEIGHT * np.clip(np.minimum(beside, behind), 0, 1)
 
 
 class _Normal:
@@ -98,14 +96,15 @@ def _add_points(normal: _Normal, q: np.ndarray, pose: kinematics.Pose, goals: Go
     """Contacts and strokes (pads to their goals) and clearance of everything else above the keys."""
     pads = pose.world[:, :, _PAD]
     jac = _folded(kinematics.point_jacobian(pose, q[:, :3], _PAD))  # [N, 5, 3, 10]
-    height, slope = surface(pads, blacks, p.finger_margin)
+    height = surface(pads, blacks, p.finger_margin)
     short = height + p.clearance - pads[..., 2]
     lift_weight = np.where((short > 0) & ~goals.striking, p.clearance_weight, 0.0)
-    lift_rows = slope[..., 0, None] * jac[..., 0, :] + slope[..., 1, None] * jac[..., 1, :] - jac[..., 2, :]
+    lift_rows = -jac[..., 2, :]
 
     # Height counts from the key's surface where the pad is, and the key slopes when it is down.
     jac[..., 2, :] -= goals.tilt[..., None] * jac[..., 1, :]
     off = pads - goals.pad
+    off[..., 2] -= np.where(goals.idle, height, 0.0)
     off[..., 2] += goals.tilt * (keyboard.HINGE_Y - pads[..., 1])
     off = np.sign(off) * np.maximum(np.abs(off) - goals.slack, 0)
 
@@ -206,19 +205,30 @@ def _banded_product(bands: np.ndarray, q: np.ndarray) -> np.ndarray:
     return out
 
 
-def _step(normal: _Normal, smooth: np.ndarray, damping: float) -> np.ndarray:
-    """Solve (H + smoothness + damping) step = -g; [frames, DOF]."""
+def _step(normal: _Normal, smooth: np.ndarray, damping: np.ndarray) -> np.ndarray:
+    """Solve (H + smoothness + damping [frames, 1]) step = -g; [frames, DOF]."""
     frames = len(normal.g)
     band = np.zeros((_BAND + 1, frames, DOF))
     for i in range(DOF):
         band[: DOF - i, :, i] = normal.h[:, i:DOF, i].T
     for lag in range(4):
         band[lag * DOF] += smooth[lag]
-    band[0] *= 1 + damping
+    band[0] += damping / _CAUTIOUS_STEP**2
     step = solveh_banded(
         band.reshape(_BAND + 1, -1), -normal.g[:, :DOF].ravel(), lower=True, overwrite_ab=True, check_finite=False
     )
     return step.reshape(frames, DOF)
+
+
+def _new_damping(damping: np.ndarray, step: np.ndarray, before: np.ndarray | None) -> np.ndarray:
+    """More damping [frames, 1] where a frame's steps go back and forth, as contacts and limits switch on and off."""
+    if before is None:
+        return damping
+    unit, previous = step / _CAUTIOUS_STEP, before / _CAUTIOUS_STEP
+    swinging = (unit * previous).sum(1) < -0.2 * (previous * previous).sum(1)
+    swinging &= (unit * unit).sum(1) > 0.05
+    factor = np.where(maximum_filter1d(swinging, 5), 6.0, 0.4)[:, None]
+    return np.clip(damping * factor, 1e-3, 1e4)
 
 
 def solve(
@@ -231,7 +241,8 @@ def solve(
     fixed = len(history)
     smooth = _smoothness_bands(len(start) + fixed, fps, p)
     q = start.copy()
-    for i in range(rounds):
+    damping, before = np.full((len(q), 1), 0.03), None
+    for _ in range(rounds):
         pose = kinematics.pose(q, goals.dip_offset)
         normal = _Normal(len(q))
         _add_points(normal, q, pose, goals, blacks, p)
@@ -240,8 +251,9 @@ def solve(
         if goals.obstacle is not None:
             _add_other_hand(normal, q, pose, goals.obstacle, p)
         normal.g[:, :DOF] += _banded_product(smooth, np.concatenate([history, q]))[fixed:]
-        step = _step(normal, smooth[:, fixed:], 1e-2 if i < 4 else 1e-4)
-        q += np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
-        if np.abs(step).max() < 1e-4:
+        step = np.clip(_step(normal, smooth[:, fixed:], damping), -_LARGEST_STEP, _LARGEST_STEP)
+        q += step
+        damping, before = _new_damping(damping, step, before), step
+        if np.abs(step).max() < 1e-3:
             break
     return q

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From fingered notes to key movements, and from these to goals for the fingertips of one hand."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
@@ -11,9 +13,11 @@ from .performer import Performer
 from .solver import Goals
 
 SHORTEST_DOWN = 0.045  # s a key stays below half dip at least, and above it between two notes: one frame at 24 fps
-# Where each finger meets a key: thumb .. little, depth y in metres.
-WHITE_Y = np.array([0.018, 0.036, 0.040, 0.036, 0.027])
-BLACK_Y = np.array([0.058, 0.066, 0.068, 0.066, 0.060])
+# Where each finger meets a key: thumb .. little, depth y in metres; long fingers go between the black keys when the
+# thumb or the little finger is on one.
+WHITE_Y = np.array([0.018, 0.034, 0.036, 0.034, 0.026])
+BLACK_Y = np.array([0.060, 0.066, 0.068, 0.066, 0.062])
+BETWEEN_Y = 0.062
 
 
 def loudness(velocity: np.ndarray) -> np.ndarray:
@@ -43,6 +47,12 @@ def key_times(notes: np.ndarray, p: Performer) -> np.ndarray:
         times[which, 2] = np.maximum(offset - rise / 2, times[which, 1] + 0.002)
         times[which, 3] = np.maximum(offset + rise / 2, times[which, 2] + 0.010)
         times[which[:-1], 3] = np.minimum(times[which[:-1], 3], times[which[1:], 0] - 0.001)
+    for finger in np.unique(notes["hand"] * 5 + notes["finger"]):  # a finger leaves one key before it strikes another
+        which = np.flatnonzero(notes["hand"] * 5 + notes["finger"] == finger)
+        before, after = which[:-1], which[1:]
+        late = np.maximum(times[before, 3] + 0.02 - times[after, 0], 0) * (notes["pitch"][before] != notes["pitch"][after])
+        times[before, 3] -= late
+        times[before, 2] = np.minimum(times[before, 2], np.maximum(times[before, 3] - 0.02, times[before, 1] + 0.002))
     return times
 
 
@@ -68,13 +78,13 @@ def stroke_goals(
     sign: +1 right hand, -1 left (its x mirrored).
     """
     frames = len(time)
-    x = sign * keyboard.key_x(notes["pitch"])
-    depth = _depth(notes)
+    spots = _spots(notes, sign)
     goals = Goals(
         pad=np.zeros((frames, 5, 3)),
         tilt=np.zeros((frames, 5)),
         weight=np.zeros((frames, 5, 3)),
         slack=np.zeros((frames, 5, 3)),
+        idle=np.ones((frames, 5), bool),
         striking=np.zeros((frames, 5), bool),
         prior=posture,
         stiffness=np.broadcast_to(1 / p.posture_spread**2, posture.shape),
@@ -83,13 +93,14 @@ def stroke_goals(
     goals.pad[..., 2] = p.hover
     goals.weight[..., 2] = 1 / 0.010**2
     tones = np.maximum(np.diff(_tone_onsets(notes), prepend=-np.inf), 0.06)[_tone_index(notes)]
+    room = _time_to_get_there(spots.x, keys)
     for finger in range(5):
         mine = np.flatnonzero(notes["finger"] == finger)
         free_from = -np.inf  # s since when the finger has left its previous key
         for k, n in enumerate(mine):
             until = keys[mine[k + 1], 0] if k + 1 < len(mine) else np.inf
-            _stroke(goals, finger, notes[n], keys[n], x[n], depth[n], tones[n], free_from, until, time, p)
-            free_from = keys[n, 3]
+            _stroke(goals, finger, notes[n], keys[n], spots, n, tones[n], room[n], free_from, until, time, p)
+            free_from = keys[n, 3] + 0.005
     return goals
 
 
@@ -102,8 +113,8 @@ def settle(goals: Goals, pads: np.ndarray, notes: np.ndarray, keys: np.ndarray, 
         finger = int(note["finger"])
         span = slice(held.start, np.searchsorted(time, up))
         where = pads[held, finger, :2].mean(0)
-        low = goals.pad[held.start, finger, :2] - goals.slack[held.start, finger, :2]
-        high = goals.pad[held.start, finger, :2] + goals.slack[held.start, finger, :2]
+        room = goals.slack[held.start, finger, :2] + 0.003  # a stretched hand plays near the keys' edges
+        low, high = goals.pad[held.start, finger, :2] - room, goals.pad[held.start, finger, :2] + room
         goals.pad[span, finger, :2] = np.clip(where, low, high)
         goals.slack[span, finger, :2] = 0.0003
 
@@ -117,9 +128,44 @@ def variation(frames: int, fps: float, rng: np.random.Generator, p: Performer) -
     return p.wander * p.posture_spread * slow
 
 
-def _depth(notes: np.ndarray) -> np.ndarray:
-    """How far in each note's key is struck, y in metres [M]."""
-    return np.where(keyboard.is_black(notes["pitch"]), BLACK_Y[notes["finger"]], WHITE_Y[notes["finger"]])
+@dataclass(frozen=True)
+class _Spots:
+    """Where on its key each note is struck, right hand's frame, metres."""
+
+    x: np.ndarray  # [M]
+    y: np.ndarray  # [M]
+    slack_x: np.ndarray  # [M] room to either side
+    slack_y: np.ndarray  # [M]
+
+
+def _spots(notes: np.ndarray, sign: float) -> _Spots:
+    """Middle and extent of the part of each note's key that its finger can use."""
+    black = keyboard.is_black(notes["pitch"])
+    x = keyboard.key_x(notes["pitch"])
+    y = np.where(black, BLACK_Y[notes["finger"]], WHITE_Y[notes["finger"]])
+    slack_x = np.where(black, 0.0022, keyboard.WHITE_PITCH / 2 - 0.0078)
+    slack_y = np.where(black, 0.005, 0.008)
+    outer_on_black = np.flatnonzero(black & np.isin(notes["finger"], (0, 4)))
+    for n in np.flatnonzero(~black & np.isin(notes["finger"], (1, 2, 3))):
+        near = (notes["onset"][outer_on_black] < notes["offset"][n]) & (
+            notes["offset"][outer_on_black] > notes["onset"][n] - 0.05
+        )
+        if near.any():
+            left, right = keyboard.tail_edges(int(notes["pitch"][n]))
+            x[n], y[n] = (left + right) / 2, BETWEEN_Y
+            slack_x[n] = max((right - left) / 2 - 0.0065, 0.0004)
+    return _Spots(sign * x, y, slack_x, slack_y)
+
+
+def _time_to_get_there(x: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Seconds [M] that the hand has for each note since it left a key too far away (10 cm) to reach from there."""
+    room = np.full(len(x), np.inf)
+    for n in range(len(x)):
+        before = np.arange(max(n - 12, 0), n)
+        before = before[(np.abs(x[before] - x[n]) > 0.10) & (keys[before, 3] < keys[n, 0] + 0.05)]
+        if len(before):
+            room[n] = max(keys[n, 0] - keys[before, 3].max(), 0.0)
+    return room
 
 
 def _tone_onsets(notes: np.ndarray) -> np.ndarray:
@@ -137,7 +183,8 @@ def wrist_path(notes: np.ndarray, sign: float, time: np.ndarray, p: Performer) -
     """Where the relaxed hand would stand over the keys being played: wrist x, y [N, 2] m at `time` [N], smoothed."""
     if not len(notes):
         return np.tile([0.25, -0.14], (len(time), 1))
-    x, depth = sign * keyboard.key_x(notes["pitch"]), _depth(notes)
+    spots = _spots(notes, sign)
+    x, depth = spots.x, spots.y
     knots, places = [], []
     index = _tone_index(notes)
     for tone in range(index[-1] + 1):
@@ -162,28 +209,27 @@ def _stroke(
     finger: int,
     note: np.void,
     key: np.ndarray,
-    x: float,
-    depth: float,
+    spots: "_Spots",
+    n: int,
     tone: float,
+    room: float,
     free_from: float,
     until: float,
     time: np.ndarray,
     p: Performer,
 ) -> None:
     """One note into the goals: reach over the key, lift, strike, hold, release."""
-    black = bool(keyboard.is_black(note["pitch"]))
     top = float(keyboard.key_top(note["pitch"]))
     loud = float(loudness(note["velocity"]))
     down, bottom, lift_off, up = key
     # Anticipation: the peak comes about one tone before the stroke, higher when loud or fast (Dalla Bella & Palmer 2011).
-    room = down - free_from
     rise = float(np.clip(tone, 0.07, 0.28))
-    rise = min(rise, 0.75 * max(room, 0.02))
+    rise = min(rise, 0.75 * max(down - free_from, 0.02))
     fast = float(np.clip((1 / tone - 2) / 6, 0, 1)) if np.isfinite(tone) else 0.0
     height = (p.lift + p.lift_loud * (loud - 0.4) + p.lift_fast * fast) * min(1.0, rise / 0.10)
     height = max(height, 0.004)
 
-    first = np.searchsorted(time, max(down - rise - 0.02, free_from))
+    first = np.searchsorted(time, min(max(down - rise - 0.02, free_from), down))
     last = np.searchsorted(time, min(up + 0.03, until))
     span = slice(first, last)
     t = time[span]
@@ -192,15 +238,16 @@ def _stroke(
     above = np.where(t < down, height * (1 - falling**2), 0.0)
     above = np.where(t > up, np.clip((t - up) / 0.03, 0, 1) * 0.006, above)
     held = (t >= down) & (t <= up)
-    goals.pad[span, finger, 0] = x
-    goals.pad[span, finger, 1] = depth
+    goals.pad[span, finger, 0] = spots.x[n]
+    goals.pad[span, finger, 1] = spots.y[n]
     goals.pad[span, finger, 2] = top + above
     goals.tilt[span, finger] = share * np.tan(keyboard.DIP_ANGLE)
-    goals.slack[span, finger, 0] = 0.0025 if black else keyboard.WHITE_PITCH / 2 - 0.0078
-    goals.slack[span, finger, 1] = 0.006 if black else 0.010
-    near = np.clip(1 - (down - t) / p.reach_early, 0, 1)  # 0 well before the stroke, 1 from its start
-    aim = p.aim * np.where(t <= lift_off, near**3, np.clip((up + 0.03 - t) / (up + 0.03 - lift_off), 0, 1))
+    goals.slack[span, finger, 0] = spots.slack_x[n]
+    goals.slack[span, finger, 1] = spots.slack_y[n]
+    near = np.clip(1 - (down - t) / max(min(p.reach_early, 0.4 * room), 0.012), 0, 1)  # 0 well before the stroke, 1 from its start
+    aim = p.aim * np.where(t <= lift_off, near**2, t <= up)
     goals.weight[span, finger, 0] = aim
     goals.weight[span, finger, 1] = aim
     goals.weight[span, finger, 2] = np.where(held, p.contact, 1 / 0.0025**2)
-    goals.striking[span, finger] = t >= down - 0.03
+    goals.idle[span, finger] = False
+    goals.striking[span, finger] = (t >= down - 0.015) & (t <= up)
