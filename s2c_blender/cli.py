@@ -64,8 +64,9 @@ def parser(in_blender: bool = False) -> argparse.ArgumentParser:
     look = p.add_argument_group("the video")
     look.add_argument("--camera", help="part of a camera's name, for the video and the saved file")
     look.add_argument("--resolution", type=_resolution, default=(960, 540), metavar="WxH", help="default: 960x540")
-    look.add_argument("--engine", choices=("cycles", "eevee", "workbench"), default="cycles", help="default: cycles")
-    look.add_argument("--samples", type=_count, default=4, help="per pixel (default: 4)")
+    engines = ("workbench", "cycles", "eevee")
+    look.add_argument("--engine", choices=engines, default="workbench", help="default: workbench, quick without a GPU")
+    look.add_argument("--samples", type=_count, default=4, help="per pixel, for cycles and eevee (default: 4)")
     return p
 
 
