@@ -17,7 +17,7 @@ STAGING = BUILD / "extension"
 LOG = BUILD / "logs" / "extension.log"
 
 # Never NumPy: Blender has its own, and a second copy breaks other add-ons.
-BUNDLED = ("scipy", "soundfile", "cffi", "pycparser", "typing_extensions", "mido", "packaging")
+BUNDLED = ("scipy", "soundfile", "cffi", "pycparser", "typing_extensions", "threadpoolctl", "mido", "packaging")
 PYTHONS = ("3.11", "3.13", "3.14")  # Blender 4.2 to 5.0; 5.1 and later; Debian's own builds
 PLATFORMS = {  # Blender's name -> pip's names, newest first
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),

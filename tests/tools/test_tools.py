@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What dev.py is made of, as far as it can be tested without installing anything."""
 
+import ast
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -31,6 +33,34 @@ def test_wheels_are_those_the_tests_run_with(repo: Path):
     assert set(locked) == set(extension.BUNDLED)
     tested = pins(repo / "requirements-common.txt")
     assert locked == {name: tested[name] for name in locked}
+
+
+def test_zip_brings_every_package_the_extension_imports(repo: Path):
+    from_blender = {
+        "numpy",
+        "bpy",
+        "bmesh",
+        "mathutils",
+        "gpu",
+        "gpu_extras",
+        "blf",
+        "aud",
+        "addon_utils",
+        "bpy_extras",
+    }
+    from_the_user = {"torch", "transkun"}  # only for transcription, and said so where they are imported
+    unknown = {}
+    for path in (repo / "s2c_blender").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"s2c_blender"}:
+                if name not in from_blender | from_the_user | set(extension.BUNDLED):
+                    unknown.setdefault(name, path.name)
+    assert unknown == {}
 
 
 def test_manifest_with_wheels_is_valid_and_keeps_the_rest(repo: Path):
