@@ -15,6 +15,7 @@ from .keying import Take, key_take
 from .source import Part
 from .strips import sound_strips
 
+STAGE = "Piano Hands Stage"
 REACH = (0.7, 0.3, 0.2)  # m around the middle of the keyboard that the hands need
 
 
@@ -56,7 +57,19 @@ def add_rig(target: bpy.types.Scene) -> rig.Rig:
     new = rig.add_rig(target)
     new.piano.location = _clear_place(target.cursor.location, others)
     target.piano_hands.rig = new.piano
+    _leave_out_stage(target, new.piano)
     return new
+
+
+def _leave_out_stage(target: bpy.types.Scene, piano: bpy.types.Object) -> None:
+    """The rig's own cameras, lights and floor wait in a switched-off collection: the scene has its own."""
+    names = {c.name for own in piano.users_collection for c in own.children if c.name.startswith(STAGE)}
+    for view_layer in target.view_layers:
+        waiting = [view_layer.layer_collection]
+        while waiting:
+            layer = waiting.pop()
+            waiting += layer.children
+            layer.exclude = layer.exclude or layer.name in names
 
 
 def _clear_place(cursor: Vector, others: list[bpy.types.Object]) -> Vector:

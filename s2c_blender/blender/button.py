@@ -2,11 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What all buttons share: one method that says why a button cannot be pressed now, and how a refusal is shown."""
 
+from math import radians
+
 import bpy
+from mathutils import Euler
 
 from ..errors import UserError
 from . import job
 from .rig import Rig, rig_of
+
+FROM_THE_PLAYER = Euler((radians(48), 0.0, radians(-20))).to_quaternion()
 
 
 class Button:
@@ -57,4 +62,6 @@ def look_at(context: bpy.types.Context, piano: bpy.types.Object) -> None:
         if area.type == "VIEW_3D" and area.spaces.active.region_3d.view_perspective != "CAMERA":
             view = area.spaces.active.region_3d
             view.view_location = piano.location
-            view.view_distance = 1.5  # m: all 88 keys
+            view.view_rotation = FROM_THE_PLAYER
+            view.view_distance = 1.2  # m: the middle of the keyboard
+            area.spaces.active.overlay.show_relationship_lines = False  # 88 of them would cover the keys

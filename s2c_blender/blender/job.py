@@ -17,7 +17,7 @@ from pathlib import Path
 
 import bpy
 
-from ..errors import Cancelled, UserError
+from ..errors import ENVIRONMENT, Cancelled, UserError
 from ..worker import Done, Failed, Worker
 from .apply import add_sound, check_rig, find_scene, put_on_rig
 from .batch import worker_options
@@ -133,6 +133,10 @@ def start(context: bpy.types.Context) -> Run:
     state.trouble = None
     try:
         state.run = Run(context)
+    except ImportError as error:
+        lacking = UserError(f"The package {error.name} is missing: install the extension again.", ENVIRONMENT)
+        fail(lacking)
+        raise lacking from error
     except UserError as error:
         fail(error)
         raise

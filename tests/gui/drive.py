@@ -1,0 +1,282 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs inside a Blender window: presses the panel's buttons with a real mouse, looks at what happens, takes pictures.
+
+Arguments after `--`: recording, Python with PyTorch, folder for the pictures and for result.txt.
+Each step is a generator that yields the seconds to wait, or a condition to wait for; Blender's loop runs meanwhile.
+"""
+
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import addon_utils
+import bpy
+
+MODULE = "bl_ext.user_default.s2c_piano_hands"
+RECORDING, INTERPRETER, OUT = sys.argv[sys.argv.index("--") + 1 :]
+LONGEST = 120.0  # s for one wait
+job = sys.modules[f"{MODULE}.s2c_blender.blender.job"]
+
+# Height of the middles of the panel's rows below the top of the sidebar, in pixels at resolution scale 1.
+Steps = Iterator[float | Callable[[], bool]]
+
+ROWS = {"add rig": 90, "generate": 121, "cancel": 162, "preview": 178}
+
+
+def settings():
+    return bpy.context.window_manager.windows[0].scene.piano_hands
+
+
+def window():
+    return bpy.context.window_manager.windows[0]
+
+
+def area(kind: str = "VIEW_3D"):
+    return next(a for a in window().screen.areas if a.type == kind)
+
+
+def region(kind: str = "UI", space: str = "VIEW_3D"):
+    return next(r for r in area(space).regions if r.type == kind)
+
+
+def mouse(*words) -> None:
+    """xdotool, never waited for: Blender's loop must go on."""
+    subprocess.Popen(["xdotool", *map(str, words)])
+
+
+def point(x: float, y: float) -> tuple[int, int]:
+    """Screen place of a place in Blender's window, whose y runs up."""
+    return int(x), int(window().height - y)
+
+
+def click(row: str, right: bool = False) -> None:
+    sidebar = region()
+    x, y = point(sidebar.x + sidebar.width * (0.75 if right else 0.4), sidebar.y + sidebar.height - ROWS[row])
+    mouse("mousemove", x, y, "sleep", "0.4", "click", "1")
+
+
+def hover_viewport() -> None:
+    """Keys go to the region under the mouse."""
+    view = area()
+    mouse("mousemove", *point(view.x + view.width * 0.3, view.y + view.height * 0.5))
+
+
+def keys(*names: str) -> Steps:
+    """Press keys over the viewport."""
+    hover_viewport()
+    yield 0.5
+    mouse("key", *names)
+    yield 1.5
+
+
+def picture(name: str) -> None:
+    subprocess.run(["scrot", "-o", f"{OUT}/{name}.png"], check=True)
+
+
+def rigs() -> list:
+    return [obj for obj in bpy.data.objects if obj.name.startswith("Hand.") and obj.type == "ARMATURE"]
+
+
+def wrist() -> tuple:
+    hand = bpy.data.objects["Hand.R"].evaluated_get(bpy.context.evaluated_depsgraph_get())
+    return tuple(round(v, 5) for v in hand.pose.bones["wrist"].location)
+
+
+def fraction() -> float:
+    return job.state.run.fraction if job.state.run else 0.0
+
+
+def idle() -> bool:
+    return job.state.run is None
+
+
+def show_tab(space: str) -> Steps:
+    area(space).spaces.active.show_region_ui = True
+    yield 1.0
+    region("UI", space).active_panel_category = "Piano Hands"
+    area(space).tag_redraw()
+    yield 1.0
+
+
+def add_strip() -> None:
+    scene = bpy.context.scene
+    editor = scene.sequence_editor or scene.sequence_editor_create()
+    strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+    strips.new_sound(name=Path(RECORDING).stem, filepath=RECORDING, channel=1, frame_start=1)
+    bpy.ops.ed.undo_push(message="Add Sound")
+    area().tag_redraw()
+
+
+def add_rig_and_undo() -> Steps:
+    click("add rig", right=True)
+    yield lambda: len(rigs()) == 2
+    yield 1.0
+    picture("03-rig")
+    yield from keys("ctrl+z")
+    assert not rigs() and bpy.context.scene.sequence_editor, "one undo takes the rig away, and only the rig"
+
+
+def generate_and_cancel() -> Steps:
+    click("generate")
+    yield lambda: job.state.run and fraction() > 0.01
+    worker = job.state.run.worker
+    yield 1.0
+    picture("04-running")
+    assert not bpy.ops.piano_hands.generate.poll(), "no second generation beside a running one"
+    yield from keys("Escape")
+    yield idle
+    assert worker.finished and worker._process.poll() is not None
+    assert not rigs() and not bpy.data.actions and "Cancelled" in job.state.trouble.sentence
+    yield 0.5
+    picture("05-cancelled")
+    click("generate")
+    yield lambda: job.state.run and fraction() > 0.01
+    click("cancel")
+    yield idle
+    yield 0.5
+    assert not rigs()
+
+
+def generate() -> Steps:
+    click("generate")
+    yield lambda: job.state.run is not None
+    worst = [0.0, time.monotonic()]
+
+    def done() -> bool:  # called each 0.1 s, unless Blender is stuck
+        now = time.monotonic()
+        if job.state.run and job.state.run.fraction < 1.0:
+            worst[0] = max(worst[0], now - worst[1])
+        worst[1] = now
+        return idle()
+
+    yield done
+    print(f"longest pause of the window while the hands are made: {worst[0]:.2f} s", flush=True)
+    assert job.state.trouble is None, job.state.trouble
+    assert len(rigs()) == 2 and all(hand.animation_data.action for hand in rigs())
+    assert job.last_report(bpy.context.scene)["notes_played"] > 5
+    yield 1.5
+    picture("06-generated")
+
+
+def undo_and_redo() -> Steps:
+    yield from keys("ctrl+z")
+    assert not rigs() and not settings().report and not bpy.data.actions, "one undo takes it all away"
+    picture("07-undone")
+    yield from keys("ctrl+shift+z")
+    assert len(rigs()) == 2 and settings().report
+    yield 1.0
+
+
+def scrub(name: str) -> Steps:
+    """Drag over the timeline; the wrist must be elsewhere at the end."""
+    timeline = area("DOPESHEET_EDITOR")
+    ruler = region("WINDOW", "DOPESHEET_EDITOR")
+    y = ruler.y + ruler.height - 10
+    left, middle, right = (point(timeline.x + timeline.width * part, y) for part in (0.2, 0.35, 0.5))
+    before = wrist(), bpy.context.scene.frame_current
+    mouse("mousemove", *left, "sleep", "0.3", "mousedown", 1, "sleep", "0.2", "mousemove", *middle, "sleep", "0.2",
+          "mousemove", *right, "sleep", "0.3", "mouseup", 1)  # fmt: skip
+    yield 2.5
+    after = wrist(), bpy.context.scene.frame_current
+    assert after[1] != before[1] and after[0] != before[0], (before, after)
+    picture(name)
+    bpy.context.scene.frame_set(before[1])
+
+
+def preview() -> Steps:
+    yield from scrub("08-scrubbed")
+    actions = [hand.animation_data.action.name for hand in rigs()]
+    click("preview")
+    yield lambda: "piano_hands_preview" in settings().rig
+    yield from scrub("09-previewed")
+    assert [hand.animation_data.action.name for hand in rigs()] == actions
+    click("preview")
+    yield lambda: "piano_hands_preview" not in settings().rig
+    yield 0.5
+
+
+def sequencer() -> Steps:
+    area("DOPESHEET_EDITOR").type = "SEQUENCE_EDITOR"
+    area("SEQUENCE_EDITOR").spaces.active.view_type = "SEQUENCER"
+    yield 0.5
+    yield from show_tab("SEQUENCE_EDITOR")
+    picture("10-sequencer")
+    area("SEQUENCE_EDITOR").type = "DOPESHEET_EDITOR"
+    yield 0.5
+
+
+def load_while_running() -> Steps:
+    click("generate")
+    yield lambda: job.state.run and fraction() > 0.01
+    worker = job.state.run.worker
+    with bpy.context.temp_override(window=window()):
+        bpy.ops.wm.read_homefile()
+    yield 1.0
+    assert idle() and worker._process.poll() is not None and not rigs()
+    yield from show_tab("VIEW_3D")
+    assert job.state.trouble is None
+    picture("11-loaded")
+
+
+def disable_while_running() -> Steps:
+    add_strip()
+    yield 1.0
+    click("generate")
+    yield lambda: job.state.run and fraction() > 0.01
+    worker = job.state.run.worker
+    addon_utils.disable(MODULE)
+    yield 1.0
+    assert worker._process.poll() is not None
+    assert not hasattr(bpy.types.Scene, "piano_hands")
+    hover_viewport()
+    yield 1.0
+    picture("12-disabled")
+
+
+def steps() -> Steps:
+    yield from show_tab("VIEW_3D")
+    picture("01-no-music")
+    bpy.context.preferences.addons[MODULE].preferences.interpreter = INTERPRETER
+    add_strip()
+    yield 1.0
+    picture("02-music")
+    for part in (add_rig_and_undo, generate_and_cancel, generate, undo_and_redo, preview, sequencer,
+                 load_while_running, disable_while_running):  # fmt: skip
+        print(part.__name__, flush=True)
+        yield from part()
+
+
+class Driver:
+    def __init__(self):
+        self.steps = steps()
+        self.until = None
+
+    def __call__(self) -> float:
+        try:
+            if self.until and not self.until[0]():
+                assert time.monotonic() < self.until[1], "waited too long"
+                return 0.1
+            self.until = None
+            wanted = next(self.steps)
+            if callable(wanted):
+                self.until = wanted, time.monotonic() + LONGEST
+                return 0.1
+            return wanted
+        except StopIteration:
+            finish("OK")
+        except BaseException:
+            picture("failed")
+            finish(traceback.format_exc())
+
+
+def finish(result: str) -> None:
+    Path(OUT, "result.txt").write_text(result)
+    bpy.ops.wm.quit_blender()
+
+
+bpy.context.preferences.view.show_splash = False  # it would take the first click
+bpy.app.timers.register(Driver(), first_interval=3.0)
