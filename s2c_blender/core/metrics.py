@@ -12,6 +12,7 @@ import numpy as np
 from . import collision, hand, keyboard
 
 WINDOW = 0.05  # s: a press this close to a note's onset plays it
+REPEAT = 0.03  # s a key needs to come up before it can be struck again
 _PITCHES = np.arange(keyboard.LOWEST, keyboard.HIGHEST + 1)
 _WHITE = _PITCHES[~keyboard.is_black(_PITCHES)]
 _BLACK = _PITCHES[keyboard.is_black(_PITCHES)]
@@ -30,9 +31,15 @@ def key_under(points: np.ndarray) -> np.ndarray:
 
 
 def _runs(pressed: np.ndarray, times: np.ndarray) -> list[tuple[float, float]]:
-    """Start and end (s) of each run of True in `pressed` [T]."""
+    """Start and end (s) of each run of True in `pressed` [T]; no action repeats within REPEAT, such runs are one."""
     edges = np.flatnonzero(np.diff(np.r_[0, pressed.astype(np.int8), 0]))
-    return [(times[a], times[min(b, len(times) - 1)]) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+    runs: list[tuple[float, float]] = []
+    for a, b in zip(edges[::2], edges[1::2], strict=True):
+        start, end = times[a], times[min(b, len(times) - 1)]
+        if runs and start - runs[-1][1] < REPEAT:
+            start = runs.pop()[0]
+        runs.append((start, end))
+    return runs
 
 
 def presses_by_hands(times: np.ndarray, pads: np.ndarray) -> np.ndarray:

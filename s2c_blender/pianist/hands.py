@@ -21,6 +21,8 @@ _SPAN = 1.2  # per semitone beyond a comfortable span
 _REGISTER = 0.0274  # per semitone on the other side of the middle
 _MIDDLE = {LEFT: 50.0, RIGHT: 73.0}
 _CROSSING = 1.2  # a hand reaching over the other one
+_LATE = 20.0  # per second that the hand would come too late
+_SEMITONE, _SPEED = 0.0137, 2.5  # m; m/s
 _NEAR = 2.2  # semitones inside which hands get in each other's way
 _CROWD = 0.35
 
@@ -60,6 +62,9 @@ def _play(hand: _Hand, which: int, pitches: list[int], releases: list[float], no
     center = (low + high) / 2
     reach = max(abs(center - hand.center) - (2.0 if len(pitches) == 1 else 0.5), 0.0)
     cost += reach * (_MOVE + _HURRY / max(now - hand.last, 0.08))
+    late = (reach - 3.0) * _SEMITONE / _SPEED - max(now - hand.last - 0.05, 0.01)
+    if late > 0:
+        cost += 2.0 + _LATE * late
     for pitch in pitches:
         wrong = _MIDDLE[which] - pitch if which == RIGHT else pitch - _MIDDLE[which]
         cost += _REGISTER * max(wrong, 0.0)

@@ -64,13 +64,14 @@ class Performer:
     aim: float = 1 / 0.0007**2
     clearance_weight: float = 1 / 0.0005**2
     collision_weight: float = 1 / 0.0005**2
-    limit_weight: float = 1 / np.radians(0.6) ** 2
+    limit_weight: float = 1 / np.radians(0.25) ** 2
     hand_weight: float = 1 / 0.004**2
     clearance: float = 0.004
     joint_clearance: float = 0.012
     thumb_joint_clearance: float = 0.004
     finger_margin: float = 0.008  # half a fingertip: ramps beside the black keys
     finger_air: float = 0.0007
+    finger_order: float = 0.009  # between the middles of neighbouring fingers, across the hand
     hand_air: float = 0.024
 
     @property

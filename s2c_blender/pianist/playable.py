@@ -8,12 +8,14 @@ import numpy as np
 
 from ..core import keyboard
 from ..core.notes import LEFT, RIGHT
-from .hands import TOGETHER, tones
+from .hands import tones
 
 ROLLED = 19  # semitones (a twelfth): wider chords lose a note, narrower ones are rolled
+_ROLL = 0.045  # s between the first and the last key of a chord that has to be rolled
 _TAP = 0.06  # s: a key is held at least this long
 _SPEED, _FASTEST = 1.8, 3.0  # m/s: mean speed of a hand on its way to another key, at ease and at most
-_HOP = 0.075  # s from a key's release to the next stroke without any way to go: the rise of one, the descent of the other
+_HOP = 0.085  # s from a key's release to the next stroke without any way to go: the rise of one, the descent of the other
+_CLIMB = 0.04  # s more when one finger has to get up to a black key, or down from it
 _WIDE = 0.197  # m between two held keys of one hand; beyond it a chord is rolled
 _REACH = {  # metres between the keys of two fingers, at most; beyond it one of the keys is let go
     (0, 1): 0.112,
@@ -21,8 +23,8 @@ _REACH = {  # metres between the keys of two fingers, at most; beyond it one of 
     (0, 3): 0.168,
     (0, 4): _WIDE,
     (1, 2): 0.072,
-    (1, 3): 0.098,
-    (1, 4): 0.118,
+    (1, 3): 0.096,
+    (1, 4): 0.106,
     (2, 3): 0.065,
     (2, 4): 0.085,
     (3, 4): 0.064,
@@ -66,31 +68,37 @@ def clean(notes: np.ndarray, report: Report) -> np.ndarray:
 
 
 def thin(notes: np.ndarray, report: Report) -> np.ndarray:
-    """At most five keys and a twelfth for each hand at once; chords wider than _WIDE are rolled. Returns the rest."""
+    """At most five keys and a twelfth for each hand at once: what is too wide goes to the other hand or is dropped."""
     keep = np.ones(len(notes), bool)
     for group in tones(notes["onset"]):
+        group = group[np.argsort(notes["pitch"][group], kind="stable")]
         for hand in (LEFT, RIGHT):
             mine = [int(n) for n in group if notes["hand"][n] == hand]
-            mine.sort(key=lambda n: notes["pitch"][n])
-            while len(mine) > 5 or (mine and _span(notes, mine) > ROLLED):
-                victim = _least_audible(notes, mine, hand)
-                keep[victim] = False
-                reason = "more than five keys in a hand" if len(mine) > 5 else "span over a twelfth in one hand"
-                report.drop(notes[victim], reason)
-                mine.remove(victim)
-            if mine and _apart(notes, mine[0], mine[-1]) > _WIDE:
-                _roll(notes, mine)
-    notes = notes[keep]
-    return notes[np.lexsort((notes["pitch"], notes["onset"]))]
+            theirs = [int(n) for n in group if notes["hand"][n] == 1 - hand]
+            while len(mine) > 1 and (len(mine) > 5 or _apart(notes, mine) > _WIDE):
+                inner = mine[0] if hand == RIGHT else mine[-1]  # the note next to the other hand
+                together = sorted([*theirs, inner], key=lambda n: notes["pitch"][n])
+                if theirs and len(together) <= 5 and _apart(notes, together) <= _WIDE:
+                    notes["hand"][inner], theirs = 1 - hand, together
+                    mine.remove(inner)
+                elif len(mine) > 5 or _span(notes, mine) > ROLLED:
+                    victim = _least_audible(notes, mine, hand)
+                    keep[victim] = False
+                    reason = "more than five keys in a hand" if len(mine) > 5 else "span over a twelfth in one hand"
+                    report.drop(notes[victim], reason)
+                    mine.remove(victim)
+                else:
+                    break  # let_go rolls it
+    return notes[keep]
 
 
 def _span(notes: np.ndarray, which: list[int]) -> int:
     return int(notes["pitch"][which[-1]]) - int(notes["pitch"][which[0]])
 
 
-def _apart(notes: np.ndarray, a: int, b: int) -> float:
-    """Metres between the keys of notes a (lower) and b."""
-    return float(keyboard.key_x(notes["pitch"][b]) - keyboard.key_x(notes["pitch"][a]))
+def _apart(notes: np.ndarray, which: list[int]) -> float:
+    """Metres between the outer keys of the notes `which` (low to high)."""
+    return float(np.ptp(keyboard.key_x(notes["pitch"][[which[0], which[-1]]])))
 
 
 def _least_audible(notes: np.ndarray, mine: list[int], hand: int) -> int:
@@ -99,17 +107,6 @@ def _least_audible(notes: np.ndarray, mine: list[int], hand: int) -> int:
     if len(mine) > 5 and inner:
         return min(inner, key=lambda n: notes["velocity"][n])
     return mine[0] if hand == RIGHT else mine[-1]
-
-
-def _roll(notes: np.ndarray, mine: list[int]) -> None:
-    """Spread a chord upwards over 80 ms; the lowest keys are only tapped, the pedal or the ear carries them on."""
-    start = notes["onset"][mine[0]]
-    for k, n in enumerate(mine):
-        length = notes["offset"][n] - notes["onset"][n]
-        notes["onset"][n] = max(start - 0.04 + 0.08 * k / (len(mine) - 1), 0.0)
-        if _apart(notes, n, mine[-1]) > _WIDE:
-            length = _TAP
-        notes["offset"][n] = notes["onset"][n] + length
 
 
 def let_go(notes: np.ndarray, report: Report) -> np.ndarray:
@@ -124,13 +121,14 @@ def let_go(notes: np.ndarray, report: Report) -> np.ndarray:
         down: list[int] = []
         for group in tones(notes["onset"]):
             group = [int(n) for n in group if notes["hand"][n] == hand]
-            for n in sorted(group, key=lambda n: -notes["velocity"][n]):
+            for n in sorted(group, key=lambda n: notes["pitch"][n]):
                 if not _reach_from(notes, down, n, side):
                     keep[n] = False
                     report.drop(notes[n], "faster than a hand can move")
                     continue
                 down = [d for d in down if notes["offset"][d] > notes["onset"][n] - 0.25] + [n]
-    return notes[keep]
+    notes = notes[keep]
+    return notes[np.lexsort((notes["pitch"], notes["onset"]))]
 
 
 def _reach_from(notes: np.ndarray, down: list[int], new: int, side: int) -> bool:
@@ -142,7 +140,8 @@ def _reach_from(notes: np.ndarray, down: list[int], new: int, side: int) -> bool
         other = int(notes["finger"][d])
         apart = x - side * float(keyboard.key_x(notes["pitch"][d]))
         if other == finger:
-            travel = 0.0 if apart == 0 else _HOP + abs(apart) / _SPEED
+            climb = _CLIMB * bool(keyboard.is_black(notes["pitch"][[d, new]]).any())
+            travel = 0.0 if apart == 0 else _HOP + climb + abs(apart) / _SPEED
         else:
             pair = (min(finger, other), max(finger, other))
             opening = apart if finger > other else -apart
@@ -152,11 +151,16 @@ def _reach_from(notes: np.ndarray, down: list[int], new: int, side: int) -> bool
                 continue
             travel = _HOP + far / _SPEED
         end = onset - travel
-        if onset - notes["onset"][d] < TOGETHER and other != finger:
-            continue  # one chord: its span has been seen to
+        gap = onset - notes["onset"][d]
+        if other != finger and gap < _ROLL:
+            # One chord, too wide for these two fingers: roll it, the first key is only tapped.
+            if far > 0.006:
+                notes["onset"][new] += max(0.03 + far / _FASTEST - gap, 0.0)
+                ends[d] = notes["onset"][d] + _TAP
+            continue
         if end < notes["onset"][d] + 0.04:
             # Hurry: a shorter tap and a faster hop, as far as a hand can.
-            if onset - notes["onset"][d] < 0.06 + (abs(apart) if other == finger else far) / _FASTEST:
+            if gap < (0.06 + abs(apart) / _FASTEST if other == finger else 0.03 + far / _FASTEST):
                 return False
             end = notes["onset"][d] + 0.04
         ends[d] = end

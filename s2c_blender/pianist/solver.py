@@ -119,31 +119,43 @@ def _add_points(normal: _Normal, q: np.ndarray, pose: kinematics.Pose, goals: Go
 
 
 def _add_collisions(normal: _Normal, pose: kinematics.Pose, p: Performer):
-    """Fingers keep apart: one-sided residuals on the capsule distances, in the wrist frame (the wrist drops out)."""
+    """Fingers keep apart and in order, in the wrist frame (the wrist's own columns drop out)."""
     distance, away, s, t = collision.closest(pose.local)
     deep = collision.REACH + p.finger_air - distance
-    touching = (deep > 0).any(0)
-    for k in np.flatnonzero(touching):
+    for k in np.flatnonzero((deep > 0).any(0)):
         (fa, sa), (fb, sb) = collision.PAIRS[k]
         frames = np.flatnonzero(deep[:, k] > 0)
-        rows = np.zeros((len(frames), 1, 8))
-        for side, (f, seg, where) in enumerate(((fa, sa, s), (fb, sb, t))):
+        ends = []
+        for f, seg, where in ((fa, sa, s), (fb, sb, t)):
             w = where[frames, k, None, None]
-            point = (1 - w) * pose.jacobian[frames, f, seg] + w * pose.jacobian[frames, f, seg + 1]  # [n, 3, 4]
-            along = np.einsum("ni,nij->nj", away[frames, k], point)
-            if f:
-                along[:, 2] += along[:, 3]
-                along[:, 3] = 0
-            rows[:, 0, 4 * side : 4 * side + 4] = along if side else -along
-        columns = np.concatenate([FINGER_DOFS[fa].copy(), FINGER_DOFS[fb].copy()])
-        for side, f in enumerate((fa, fb)):
-            if f:
-                columns[4 * side + 3] = DOF
-        part = np.ix_(frames, columns, columns)
-        weighted = rows * p.collision_weight
-        normal.h[part] += weighted.swapaxes(-1, -2) @ rows
-        normal.g[np.ix_(frames, columns)] += weighted[:, 0] * deep[frames, k, None]
-        normal.cost += float(p.collision_weight * (deep[frames, k] ** 2).sum())
+            ends.append((1 - w) * pose.jacobian[frames, f, seg] + w * pose.jacobian[frames, f, seg + 1])
+        _push_apart(normal, frames, (fa, fb), ends, away[frames, k], deep[frames, k], p)
+    # Distances alone let crossed fingers stay crossed; the order of the four fingers' joints sorts them out.
+    sideways = np.array([-1.0, 0, 0])  # from the outer finger to the inner one
+    for f in (1, 2, 3):
+        crossed = p.finger_order - (pose.local[:, f + 1, 1:4, 0] - pose.local[:, f, 1:4, 0])  # joint2, joint3, tip
+        for point in np.flatnonzero((crossed > 0).any(0)):
+            frames = np.flatnonzero(crossed[:, point] > 0)
+            ends = [pose.jacobian[frames, f, point + 1], pose.jacobian[frames, f + 1, point + 1]]
+            away_ = np.broadcast_to(sideways, (len(frames), 3))
+            _push_apart(normal, frames, (f, f + 1), ends, away_, crossed[frames, point], p)
+
+
+def _push_apart(normal, frames, fingers, ends, away, deep, p: Performer):
+    """One-sided residual `deep` [n] m between points of two fingers; ends: their Jacobians [n, 3, 4] twice."""
+    rows = np.zeros((len(frames), 1, 8))
+    columns = np.concatenate([FINGER_DOFS[f] for f in fingers])
+    for side, (f, point) in enumerate(zip(fingers, ends, strict=True)):
+        along = np.einsum("ni,nij->nj", away, point)
+        if f:
+            along[:, 2] += along[:, 3]
+            along[:, 3] = 0
+            columns[4 * side + 3] = DOF
+        rows[:, 0, 4 * side : 4 * side + 4] = along if side else -along
+    weighted = rows * p.collision_weight
+    normal.h[np.ix_(frames, columns, columns)] += weighted.swapaxes(-1, -2) @ rows
+    normal.g[np.ix_(frames, columns)] += weighted[:, 0] * deep[:, None]
+    normal.cost += float(p.collision_weight * (deep**2).sum())
 
 
 def _add_other_hand(normal: _Normal, q: np.ndarray, pose: kinematics.Pose, obstacle: np.ndarray, p: Performer):
@@ -168,9 +180,7 @@ def _add_posture(normal: _Normal, q: np.ndarray, goals: Goals, p: Performer):
     columns = np.arange(DOF)
     normal.add_diagonal(columns, q - goals.prior, goals.stiffness)
     joints = q[:, 6:]
-    low, high = np.broadcast_to(_LOW, joints.shape).copy(), np.broadcast_to(_HIGH, joints.shape).copy()
-    spread = hand.spread_limit(q[:, _SPREADS + 1])
-    high[:, _SPREADS - 6], low[:, _SPREADS - 6] = spread, -spread
+    low, high = joint_limits(q)
     margin = np.radians(1.0)  # the solver's one-sided springs stop a little inside the limit
     over = np.maximum(joints - (high - margin), 0) + np.minimum(joints - (low + margin), 0)
     normal.add_diagonal(columns[6:], over, np.where(over != 0, p.limit_weight, 0.0))
@@ -181,6 +191,14 @@ def _add_posture(normal: _Normal, q: np.ndarray, goals: Goals, p: Performer):
             rows = np.broadcast_to(np.array([[[1.0, -1.0]]]), (len(q), 1, 2))
             residual = (away[:, pair[0]] - away[:, pair[1]])[:, None]
             normal.add(pair, rows, residual, np.full((len(q), 1), p.coupling_weight))
+
+
+def joint_limits(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest joint angles [N, 16] (q's entries from the thumb on); spread shrinks as its finger bends."""
+    low, high = np.tile(_LOW, (len(q), 1)), np.tile(_HIGH, (len(q), 1))
+    spread = hand.spread_limit(q[:, _SPREADS + 1])
+    high[:, _SPREADS - 6], low[:, _SPREADS - 6] = spread, -spread
+    return low, high
 
 
 def _smoothness_bands(frames: int, fps: float, p: Performer) -> np.ndarray:
@@ -256,4 +274,5 @@ def solve(
         damping, before = _new_damping(damping, step, before), step
         if np.abs(step).max() < 1e-3:
             break
+    q[:, 6:] = np.clip(q[:, 6:], *joint_limits(q))  # springs give way by a fraction of a degree; joints do not
     return q

@@ -18,6 +18,7 @@ SHORTEST_DOWN = 0.045  # s a key stays below half dip at least, and above it bet
 WHITE_Y = np.array([0.018, 0.034, 0.036, 0.034, 0.026])
 BLACK_Y = np.array([0.060, 0.066, 0.068, 0.066, 0.062])
 BETWEEN_Y = 0.062
+_SLOW_HOP = 0.35  # s between two keys of one finger
 
 
 def loudness(velocity: np.ndarray) -> np.ndarray:
@@ -147,10 +148,12 @@ def _spots(notes: np.ndarray, sign: float) -> _Spots:
     slack_y = np.where(black, 0.005, 0.008)
     outer_on_black = np.flatnonzero(black & np.isin(notes["finger"], (0, 4)))
     for n in np.flatnonzero(~black & np.isin(notes["finger"], (1, 2, 3))):
+        others = np.flatnonzero((notes["finger"] == notes["finger"][n]) & (notes["pitch"] != notes["pitch"][n]))
+        hop = np.abs(notes["onset"][others] - notes["onset"][n]).min(initial=np.inf)
         near = (notes["onset"][outer_on_black] < notes["offset"][n]) & (
             notes["offset"][outer_on_black] > notes["onset"][n] - 0.05
         )
-        if near.any():
+        if near.any() and hop > _SLOW_HOP:  # in a hurry no finger climbs out from between black keys
             left, right = keyboard.tail_edges(int(notes["pitch"][n]))
             x[n], y[n] = (left + right) / 2, BETWEEN_Y
             slack_x[n] = max((right - left) / 2 - 0.0065, 0.0004)
