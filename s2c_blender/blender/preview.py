@@ -11,16 +11,18 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from ..core import curves
 from ..core.hand import JOINTS
 from ..core.keyboard import DIP_ANGLE
 from ..core.motion import HandMotion
 from ..core.timing import Clock
+from ..errors import UserError
 from .keying import PEDAL_ANGLE, hand_channels, key_strokes, pedal_strokes
-from .rig import Rig, rig_of
+from .rig import HANDS, Rig, rig_of
 
-PROPERTY = "piano_hands_preview"  # on the Piano object: {"motion": path, "frame": first frame}
+PROPERTY = "piano_hands_preview"  # on the Piano object: {"motion": path, "frame": first frame, "before": poses}
 
 
 @dataclass(frozen=True)
@@ -38,23 +40,32 @@ _cache: dict[tuple[str, str], _Shown] = {}  # (piano name, motion file)
 
 def show(rig: Rig, motion_file: Path, frame: float, scene: bpy.types.Scene) -> None:
     """Preview a motion file on a rig, time 0 at `frame` of the scene."""
-    rig.piano[PROPERTY] = {"motion": str(motion_file), "frame": float(frame)}
+    before = rig.piano[PROPERTY]["before"].to_list() if is_shown(rig.piano) else _poses(rig).ravel().tolist()
+    rig.piano[PROPERTY] = {"motion": str(motion_file), "frame": float(frame), "before": before}
     _cache.pop((rig.piano.name, str(motion_file)), None)
     pose(rig.piano, scene)
 
 
 def hide(piano: bpy.types.Object) -> None:
-    """End the preview and let the rig take its rest pose (or, after keying, its keyed one on the next frame change)."""
+    """End the preview: the rig takes the pose it had before (or, once keyed, its keyed one on the next frame)."""
     if PROPERTY not in piano:
         return
+    before = np.array(piano[PROPERTY]["before"].to_list()).reshape(len(HANDS), len(JOINTS), 4, 4)
     del piano[PROPERTY]
-    rig = rig_of(piano)
-    for hand in rig.hands.values():
-        for joint in JOINTS:
-            bone = hand.pose.bones[joint]
-            bone.location, bone.rotation_euler = (0, 0, 0), (0, 0, 0)
+    try:
+        rig = rig_of(piano)
+    except UserError:  # part of the rig was deleted: nothing to put back
+        return
+    for side, hand in rig.hands.items():
+        for joint, pose_before in zip(JOINTS, before[side], strict=True):
+            hand.pose.bones[joint].matrix_basis = Matrix(pose_before)
     for obj in (*rig.keys.values(), *([rig.pedal] if rig.pedal else [])):
         obj.rotation_euler[0] = 0.0
+
+
+def _poses(rig: Rig) -> np.ndarray:
+    """The bones' poses relative to rest [2, 16, 4, 4]."""
+    return np.array([[rig.hands[side].pose.bones[joint].matrix_basis for joint in JOINTS] for side in HANDS])
 
 
 def is_shown(piano: bpy.types.Object) -> bool:
@@ -71,10 +82,11 @@ def on_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = Non
 
 
 def pose(piano: bpy.types.Object, scene: bpy.types.Scene) -> None:
-    """Pose one rig for the scene's current frame; a motion file that is gone ends the preview."""
-    rig = rig_of(piano)
-    shown = _load(rig, Path(piano[PROPERTY]["motion"]))
-    if shown is None:
+    """Pose one rig for the scene's current frame; a motion file or part of the rig that is gone ends the preview."""
+    try:
+        rig = rig_of(piano)
+        shown = _load(rig, Path(piano[PROPERTY]["motion"]))
+    except UserError:
         hide(piano)
         return
     clock = Clock(scene.render.fps / scene.render.fps_base, piano[PROPERTY]["frame"])
@@ -102,13 +114,13 @@ def _pose_hands(rig: Rig, shown: _Shown, time: float) -> None:
         bones[JOINTS[0]].location = (1 - u) * location[i] + u * location[j]
 
 
-def _load(rig: Rig, path: Path) -> _Shown | None:
+def _load(rig: Rig, path: Path) -> _Shown:
     name = (rig.piano.name, str(path))
     if name not in _cache:
         try:
             motion = HandMotion.load(path)
-        except (OSError, ValueError):
-            return None
+        except (OSError, ValueError) as error:
+            raise UserError(f"The motion {path.name} is gone: generate it again.") from error
         _cache[name] = _prepare(rig, motion)
     return _cache[name]
 
