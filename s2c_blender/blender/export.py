@@ -45,10 +45,14 @@ def export_fbx(rig: Rig, scene: bpy.types.Scene, path: Path, *, piano: bool = Fa
         ),
     ):
         try:
-            bpy.ops.export_scene.fbx(filepath=str(part), check_existing=False, **_SETTINGS)
+            _write(str(part), **_SETTINGS)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise UserError(f"{path.name} could not be exported ({reason}).", ENVIRONMENT) from error
+
+
+def _write(filepath: str, **settings) -> None:
+    bpy.ops.export_scene.fbx(filepath=filepath, check_existing=False, **settings)
 
 
 def _with_meshes(armatures) -> list[bpy.types.Object]:

@@ -1,0 +1,142 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""FBX by round trip, video, saved files: whole or absent."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+from s2c_blender.blender import export, keying, rig  # noqa: E402
+from s2c_blender.blender import scene as scenes
+from s2c_blender.blender.render import Look, find_camera, render_video  # noqa: E402
+from s2c_blender.core.hand import JOINTS  # noqa: E402
+from s2c_blender.errors import ENVIRONMENT, UserError  # noqa: E402
+from tests.blender.sample import clicks, waving  # noqa: E402
+
+
+@pytest.fixture
+def played(scene) -> rig.Rig:
+    """A rig with a short take, the scene's range on it."""
+    scene.render.fps = 24
+    found = rig.add_rig(scene)
+    scenes.cover(scene, keying.key_take(found, waving(1.0), scene, 0.0), only=True)
+    return found
+
+
+def heads(armature, frames) -> np.ndarray:
+    """Bone heads in the world [T, 16, 3]."""
+    found = []
+    for frame in frames:
+        bpy.context.scene.frame_set(frame)
+        place = bpy.context.evaluated_depsgraph_get().id_eval_get(armature).matrix_world
+        found.append([place @ armature.pose.bones[joint].head for joint in JOINTS])
+    return np.array(found)
+
+
+def test_fbx_round_trip(scene, played, tmp_path: Path):
+    frames = (0, 7, 12, 24)
+    before = {side: heads(played.hands[side], frames) for side in (0, 1)}
+    path = tmp_path / "hands.fbx"
+    export.export_fbx(played, scene, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["hands.fbx"]
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.context.scene.render.fps = 24
+    bpy.ops.import_scene.fbx(filepath=str(path), anim_offset=0.0)
+    armatures = {o.name: o for o in bpy.data.objects if o.type == "ARMATURE"}
+    assert set(armatures) == {"Hand.L", "Hand.R"}
+    for side, name in rig.HANDS.items():
+        assert len(armatures[name].data.bones) == 16
+        assert np.abs(heads(armatures[name], frames) - before[side]).max() < 1e-5
+    assert not any(o.name.startswith("Key.") for o in bpy.data.objects)
+
+
+def test_fbx_with_the_piano(scene, played, tmp_path):
+    path = tmp_path / "all.fbx"
+    export.export_fbx(played, scene, path, piano=True)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.import_scene.fbx(filepath=str(path), anim_offset=0.0)
+    keys = [o for o in bpy.data.objects if o.name.startswith("Key.")]
+    assert len(keys) == 88
+    assert any(o.animation_data for o in keys)
+
+
+def test_exporting_keeps_what_is_selected(scene, played, tmp_path):
+    chosen = played.keys[60]
+    bpy.ops.object.select_all(action="DESELECT")
+    chosen.select_set(True)
+    bpy.context.view_layer.objects.active = chosen
+    export.export_fbx(played, scene, tmp_path / "hands.fbx")
+    assert bpy.context.selected_objects == [chosen]
+    assert bpy.context.view_layer.objects.active == chosen
+
+
+def test_a_failed_export_leaves_the_old_file(scene, played, tmp_path, monkeypatch):
+    path = tmp_path / "hands.fbx"
+    path.write_bytes(b"old")
+
+    def half(filepath, **_settings):
+        Path(filepath).write_bytes(b"half")
+        raise RuntimeError("Error: no space left on device")
+
+    monkeypatch.setattr(export, "_write", half)
+    with pytest.raises(UserError, match="could not be exported"):
+        export.export_fbx(played, scene, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["hands.fbx"]
+    assert path.read_bytes() == b"old"
+
+
+def test_saved_file_opens_ready_to_play(scene, played, tmp_path):
+    sound = clicks(tmp_path / "clicks.wav", 1.0)
+    try:
+        scenes.add_sound(scene, sound, 0.0, 0.0, 1.0)
+    except UserError as error:
+        assert error.exit_code == ENVIRONMENT
+        assert bpy.app.version < (4, 3)  # the only module without sound
+        sound = None
+    scene.camera = find_camera(scene, "top")
+    path = tmp_path / "song.blend"
+    scenes.save(path)
+    assert {p.suffix for p in tmp_path.iterdir()} <= {".blend", ".wav"}
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    opened = bpy.context.scene
+    assert (opened.frame_start, opened.frame_end) == (0, 24)
+    assert opened.camera.name == "Camera.Top"
+    assert rig.find_rigs(opened)[0].hands[0].animation_data.action
+    if sound:
+        assert [s.filepath for s in bpy.data.sounds] == ["//clicks.wav"]
+
+
+def test_video_has_picture_and_sound(scene, played, tmp_path):
+    probe = shutil.which("ffprobe")
+    if not probe:
+        pytest.skip("needs ffprobe")
+    scene.frame_end = 11
+    engine = scene.render.engine
+    silent = False
+    try:
+        scenes.add_sound(scene, clicks(tmp_path / "clicks.wav", 1.0), 0.0, 0.0, 0.5)
+    except UserError:
+        silent = True
+    path = tmp_path / "song.mp4"
+    fractions = []
+    render_video(scene, path, Look(width=64, height=36), fractions.append)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clicks.wav", "song.mp4"]
+    assert scene.render.engine == engine
+    assert len(fractions) == 12
+    assert fractions[-1] == 1.0
+    asked = [probe, "-v", "error", "-show_entries", "stream=codec_type,nb_frames,width", "-of", "csv=p=0", str(path)]
+    streams = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+    assert streams[0] == "video,64,12"
+    assert len(streams) == (1 if silent else 2)
+
+
+def test_cameras_by_part_of_their_name(scene, played):
+    assert find_camera(scene, "player").name == "Camera.Player"
+    assert find_camera(scene, None).name == "Camera.ThreeQuarter"
+    with pytest.raises(UserError, match=r"choose one of Camera\.Player, Camera\.ThreeQuarter, Camera\.Top"):
+        find_camera(scene, "kitchen")
