@@ -14,13 +14,14 @@ from pathlib import Path
 
 import bpy
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from hands import build_hands, read_glb
 from looks import make_looks
 from meshes import add_object
 from piano import build_case, build_keys, build_pedals
 from posing import open_in_playing_pose
+from skin_maps import add_skin_images
 from stage import build_stage, set_up_scene
 
 
@@ -36,6 +37,7 @@ def build(glb: Path) -> None:
     collection.children.link(stage)
     piano = add_object("Piano", None, collection, None)
     piano.empty_display_size = 0.1
+    add_skin_images(hand.uv, hand.points, hand.normals, hand.weights, hand.faces)
     looks = make_looks()
     build_keys(piano, collection, looks)
     build_case(piano, collection, looks)

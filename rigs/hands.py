@@ -12,15 +12,16 @@ from looks import Looks
 from mathutils import Matrix, Vector
 from meshes import add_object
 from nails import add_nails
+from sculpt import knuckles
 from sleeves import add_sleeve
-from tint import paint_skin
+from tint import TINT, paint
 
 from s2c_blender.core.hand import FINGER_JOINTS, HEADS, HINGE_AXES, HINGE_JOINTS, JOINTS, PADS, PARENTS
 
 MIRROR = Matrix.Diagonal((-1.0, 1.0, 1.0, 1.0))
 # From the imported file's axes (fingers -z, thumb +y, palm -x) to the piano frame.
 TO_PIANO = Matrix(((0, -1, 0), (0, 0, -1), (1, 0, 0)))
-# The file's joints, by ours: its five metacarpals but the thumb's belong to the wrist, and a tip to the joint before it.
+# The file's joints, by ours: four metacarpals belong to the wrist, a tip to the joint before it.
 SOURCE_JOINTS = {"wrist": ["wrist", *(f"{f}-finger-metacarpal" for f in ("index", "middle", "ring", "pinky"))]}
 for _finger in ("index", "middle", "ring", "pinky"):
     for _i, _part in enumerate(("proximal", "intermediate", "distal"), 1):
@@ -36,6 +37,8 @@ class HandMesh:
     """The file's right hand: vertices [V, 3] in the piano frame from the wrist, weights [V, 16] by our joints."""
 
     points: np.ndarray
+    normals: np.ndarray
+    uv: np.ndarray  # [V, 2]
     weights: np.ndarray
     faces: list[list[int]]
 
@@ -50,7 +53,7 @@ def build_hands(source: HandMesh, piano: bpy.types.Object, collection: bpy.types
         armature = _armature(name, piano, collection, left)
         mesh.name = f"{name}.Mesh"
         _skin(mesh, armature, collection)
-        add_sleeve(armature, collection, looks, left)
+        add_sleeve(armature, piano, collection, looks)
 
 
 def _right_mesh(source: HandMesh, looks: Looks) -> bpy.types.Mesh:
@@ -62,12 +65,16 @@ def _right_mesh(source: HandMesh, looks: Looks) -> bpy.types.Mesh:
         for j in np.flatnonzero(row > 1e-4):
             vert[layer][int(j)] = float(row[j])
     bm.verts.ensure_lookup_table()
-    for face in source.faces:
-        bm.faces.new([bm.verts[i] for i in face])
+    uv = bm.loops.layers.uv.new("UVMap")
+    for corners in source.faces:
+        face = bm.faces.new([bm.verts[i] for i in corners])
+        for loop, corner in zip(face.loops, corners, strict=True):
+            loop[uv].uv = source.uv[corner]
     bmesh.ops.remove_doubles(bm, verts=bm.verts, dist=1e-6)
     # Quads subdivide to a smoother skin than the file's triangles.
     bmesh.ops.join_triangles(bm, faces=bm.faces, angle_face_threshold=0.6, angle_shape_threshold=0.8)
     bmesh.ops.recalc_face_normals(bm, faces=bm.faces)
+    paint(bm)
     add_nails(bm)
     for face in bm.faces:
         face.smooth = True
@@ -76,7 +83,7 @@ def _right_mesh(source: HandMesh, looks: Looks) -> bpy.types.Mesh:
     bm.free()
     mesh.materials.append(looks.skin)
     mesh.materials.append(looks.nail)
-    paint_skin(mesh)
+    mesh.color_attributes.active_color = mesh.color_attributes[TINT]
     return mesh
 
 
@@ -88,6 +95,11 @@ def read_glb(glb: Path) -> HandMesh:
     mesh = next(o for o in new if o.type == "MESH" and o.vertex_groups)
     wrist = armature.matrix_world @ armature.data.bones["wrist"].head_local
     points = np.array([TO_PIANO @ (mesh.matrix_world @ v.co - wrist) for v in mesh.data.vertices])
+    turn = TO_PIANO @ mesh.matrix_world.to_3x3()
+    normals = _smooth_normals(points, np.array([turn @ v.normal for v in mesh.data.vertices]))
+    uv = np.empty((len(points), 2))
+    for loop, place in zip(mesh.data.loops, mesh.data.uv_layers[0].data, strict=True):
+        uv[loop.vertex_index] = place.uv
     joint_of = {name: j for j, joint in enumerate(JOINTS) for name in SOURCE_JOINTS[joint]}
     weights = np.zeros((len(points), len(JOINTS)))
     for vert in mesh.data.vertices:
@@ -98,7 +110,16 @@ def read_glb(glb: Path) -> HandMesh:
     for obj in new:
         bpy.data.objects.remove(obj)
     bpy.data.orphans_purge(do_recursive=True)
-    return HandMesh(points, weights, faces)
+    return HandMesh(knuckles(points, normals, weights), normals, uv, weights, faces)
+
+
+def _smooth_normals(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Unit normals [V, 3], the same for vertices that share a place: the file splits them along texture seams."""
+    _, place = np.unique(np.round(points, 6), axis=0, return_inverse=True)
+    total = np.zeros_like(normals)
+    np.add.at(total, place.ravel(), normals)
+    total = total[place.ravel()]
+    return total / np.linalg.norm(total, axis=1, keepdims=True)
 
 
 def flexion_axis(joint: int) -> np.ndarray:
@@ -116,9 +137,7 @@ def tail(joint: int) -> np.ndarray:
     return PADS[finger] if segment == 2 else HEADS[FINGER_JOINTS[finger, segment + 1]]
 
 
-def _armature(
-    name: str, piano: bpy.types.Object, collection: bpy.types.Collection, left: bool
-) -> bpy.types.Object:
+def _armature(name: str, piano: bpy.types.Object, collection: bpy.types.Collection, left: bool) -> bpy.types.Object:
     """The armature: bone x axes are flexion axes, so that +x flexes and z is palmar, on both hands."""
     data = bpy.data.armatures.new(name)
     data.display_type = "STICK"
@@ -141,13 +160,12 @@ def _armature(
 
 
 def _skin(mesh: bpy.types.Mesh, armature: bpy.types.Object, collection: bpy.types.Collection) -> None:
-    """Bind the mesh to its armature."""
+    """Bind the mesh, whose weights are numbered by joint, to its armature."""
     obj = add_object(mesh.name, mesh, collection, armature)
-    obj.vertex_groups.clear()
     for joint in JOINTS:
         obj.vertex_groups.new(name=joint)
     bind = obj.modifiers.new("Armature", "ARMATURE")
     bind.object = armature
     bind.use_deform_preserve_volume = True
     smooth = obj.modifiers.new("Subdivision", "SUBSURF")
-    smooth.levels = smooth.render_levels = 1
+    smooth.levels, smooth.render_levels = 1, 2

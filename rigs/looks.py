@@ -5,6 +5,7 @@
 from dataclasses import dataclass
 
 import bpy
+from skin_maps import HEIGHT_RANGE
 
 Colour = tuple[float, float, float]
 
@@ -36,7 +37,7 @@ def make_looks() -> Looks:
         skin=_skin(),
         nail=_nail(),
         shirt=_cloth("Shirt", (0.78, 0.79, 0.80), 900.0),
-        jacket=_cloth("Jacket", (0.018, 0.021, 0.030), 700.0),
+        jacket=_cloth("Jacket", (0.010, 0.012, 0.018), 700.0),
         floor=_plain("Floor", (0.055, 0.040, 0.030), 0.55),
     )
 
@@ -80,22 +81,32 @@ def _cloth(name: str, colour: Colour, scale: float) -> bpy.types.Material:
 
 
 def _skin() -> bpy.types.Material:
-    """Skin: the vertex colour `tint` carries the tone; subsurface scatters it."""
-    material = _plain("Skin", (0.60, 0.33, 0.24), 0.48)
+    """Skin: computed colour and height maps, scattering below the surface, drier in the grooves."""
+    material = _plain("Skin", (0.60, 0.33, 0.24), 0.5)
     nodes, links = material.node_tree.nodes, material.node_tree.links
     shader = nodes["Principled BSDF"]
-    tint = nodes.new("ShaderNodeVertexColor")
-    tint.layer_name = "tint"
-    links.new(tint.outputs["Color"], shader.inputs["Base Color"])
+    colour, height = nodes.new("ShaderNodeTexImage"), nodes.new("ShaderNodeTexImage")
+    colour.image, height.image = bpy.data.images["Skin Colour"], bpy.data.images["Skin Height"]
+    height.interpolation = "Cubic"
+    links.new(colour.outputs["Color"], shader.inputs["Base Color"])
+    bump = nodes.new("ShaderNodeBump")
+    bump.inputs["Distance"].default_value = HEIGHT_RANGE
+    links.new(height.outputs["Color"], bump.inputs["Height"])
+    links.new(bump.outputs["Normal"], shader.inputs["Normal"])
+    rough = nodes.new("ShaderNodeMapRange")
+    for socket, value in (("From Min", 0.2), ("From Max", 0.7), ("To Min", 0.62), ("To Max", 0.42)):
+        rough.inputs[socket].default_value = value
+    links.new(height.outputs["Color"], rough.inputs["Value"])
+    links.new(rough.outputs["Result"], shader.inputs["Roughness"])
     shader.inputs["Subsurface Weight"].default_value = 0.35
     shader.inputs["Subsurface Radius"].default_value = (1.0, 0.35, 0.18)
-    shader.inputs["Subsurface Scale"].default_value = 0.006
+    shader.inputs["Subsurface Scale"].default_value = 0.005
     return material
 
 
 def _nail() -> bpy.types.Material:
     """Nail plate: the same vertex colour, glossier."""
-    material = _plain("Nail", (0.72, 0.45, 0.38), 0.28, coat=0.3)
+    material = _plain("Nail", (0.68, 0.37, 0.295), 0.34, coat=0.15)
     nodes, links = material.node_tree.nodes, material.node_tree.links
     tint = nodes.new("ShaderNodeVertexColor")
     tint.layer_name = "tint"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import bmesh
 import bpy
-from mathutils import Vector
 
 Point = Sequence[float]
 
@@ -68,7 +67,9 @@ def round_edges(bm: bmesh.types.BMesh, edges: set[bmesh.types.BMEdge], width: fl
     )
 
 
-def finish(bm: bmesh.types.BMesh, name: str, *materials: bpy.types.Material, smooth_angle: float = 0.7) -> bpy.types.Mesh:
+def finish(
+    bm: bmesh.types.BMesh, name: str, *materials: bpy.types.Material, smooth_angle: float = 0.7
+) -> bpy.types.Mesh:
     """Turn the bmesh into a shaded mesh: smooth where faces meet at less than `smooth_angle` radians."""
     bmesh.ops.recalc_face_normals(bm, faces=bm.faces)
     for face in bm.faces:
@@ -81,12 +82,3 @@ def finish(bm: bmesh.types.BMesh, name: str, *materials: bpy.types.Material, smo
     for material in materials:
         mesh.materials.append(material)
     return mesh
-
-
-def extent(mesh: bpy.types.Mesh) -> tuple[Vector, Vector]:
-    """Lowest and highest corner of a mesh."""
-    points = [v.co for v in mesh.vertices]
-    return (
-        Vector([min(p[i] for p in points) for i in range(3)]),
-        Vector([max(p[i] for p in points) for i in range(3)]),
-    )

@@ -37,13 +37,15 @@ def playing_pose(pitches: tuple[int, ...] = FIVE_FINGERS, lift: float = 0.0005) 
     """Wrist position [3] and rotations [16, 3] of a right hand whose pads rest on five white keys, thumb .. little."""
     targets = np.zeros((5, 3))
     targets[:, 0] = keyboard.key_x(np.array(pitches))
-    targets[:, 1] = (0.022, 0.036, 0.040, 0.037, 0.026)
+    targets[:, 1] = (0.020, 0.040, 0.046, 0.043, 0.028)
     targets[:, 2] = lift
 
     def residual(x: np.ndarray) -> np.ndarray:
         pads = hand.forward_kinematics(x[None, :3], hinge_pose(x[6:], x[3:6])[None])[1][0]
         effort = (x[6:] - RELAXED) * 0.01
-        return np.concatenate([(pads - targets).ravel(), effort, (x[3:6] - [-0.12, 0.10, -0.05]) * 0.02])
+        return np.concatenate(
+            [(pads - targets).ravel(), effort, (x[3:6] - [0.08, 0.08, -0.06]) * 0.02, (x[2:3] - 0.060) * 0.5]
+        )
 
     start = np.concatenate([targets[2] + [0, -0.14, 0.06], [0, 0, 0], RELAXED])
     margin = 1e-6

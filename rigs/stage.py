@@ -11,14 +11,14 @@ from piano import FLOOR_Z
 # name: (place, looks at, focal length in mm)
 CAMERAS = {
     "Camera.Top": ((0.0, -0.045, 1.32), (0.0, -0.045, 0.0), 35.0),
-    "Camera.Player": ((0.0, -0.62, 0.62), (0.0, 0.07, -0.01), 27.0),
-    "Camera.ThreeQuarter": ((-0.50, -0.27, 0.27), (0.03, 0.03, 0.01), 40.0),
+    "Camera.Player": ((0.0, -0.46, 0.74), (0.0, 0.035, 0.0), 24.0),
+    "Camera.ThreeQuarter": ((0.41, -0.075, 0.185), (-0.025, 0.012, 0.025), 36.0),
 }
 # name: (place, looks at, width and height, watts, colour)
 LIGHTS = {
-    "Light.Key": ((-0.9, -0.5, 1.5), (0.0, 0.05, 0.0), (0.9, 0.9), 30.0, (1.0, 0.94, 0.86)),
+    "Light.Key": ((-0.9, -0.5, 1.5), (0.0, 0.05, 0.0), (0.9, 0.9), 38.0, (1.0, 0.94, 0.86)),
     "Light.Fill": ((1.3, -0.9, 0.9), (0.0, 0.0, 0.0), (1.2, 1.2), 10.0, (0.80, 0.89, 1.0)),
-    "Light.Rim": ((0.5, 1.2, 1.1), (0.0, 0.0, 0.0), (1.2, 0.5), 16.0, (1.0, 0.97, 0.93)),
+    "Light.Rim": ((0.6, 1.7, 0.6), (0.0, 0.0, 0.0), (1.2, 0.5), 26.0, (1.0, 0.97, 0.93)),
 }
 
 
@@ -50,9 +50,16 @@ def set_up_scene(scene: bpy.types.Scene) -> None:
     """World, colour management and render settings of the file that opens."""
     world = bpy.data.worlds.new("Piano Hands World")
     world.use_nodes = True
-    background = world.node_tree.nodes["Background"]
-    background.inputs["Color"].default_value = (0.55, 0.62, 0.72, 1.0)
-    background.inputs["Strength"].default_value = 0.22
+    nodes, links = world.node_tree.nodes, world.node_tree.links
+    light, seen = nodes["Background"], nodes.new("ShaderNodeBackground")
+    light.inputs["Color"].default_value, light.inputs["Strength"].default_value = (0.55, 0.62, 0.72, 1.0), 0.22
+    # What the camera sees directly is a dim room, darker than what lights the scene.
+    seen.inputs["Color"].default_value, seen.inputs["Strength"].default_value = (0.060, 0.052, 0.048, 1.0), 1.0
+    path, mix = nodes.new("ShaderNodeLightPath"), nodes.new("ShaderNodeMixShader")
+    links.new(path.outputs["Is Camera Ray"], mix.inputs["Fac"])
+    links.new(light.outputs["Background"], mix.inputs[1])
+    links.new(seen.outputs["Background"], mix.inputs[2])
+    links.new(mix.outputs["Shader"], nodes["World Output"].inputs["Surface"])
     world.color = (0.09, 0.10, 0.12)
     scene.world = world
     scene.camera = bpy.data.objects["Camera.ThreeQuarter"]

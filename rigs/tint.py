@@ -2,38 +2,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Vertex colours of the hand: redder knuckles and fingertips, a lighter palm, nails with moon and free edge."""
 
-import bpy
+import bmesh
 import numpy as np
-from nails import LENGTHS, NAIL_MATERIAL, finger_end
 
 from s2c_blender.core.hand import FINGER_JOINTS, HEADS, TIPS
 
+TINT = "tint"
 SKIN = np.array([0.62, 0.335, 0.235])
 PALM = np.array([0.70, 0.385, 0.29])
 KNUCKLE = np.array([0.52, 0.225, 0.155])
 TIP = np.array([0.66, 0.29, 0.22])
-NAIL = np.array([0.70, 0.40, 0.33])
-MOON = np.array([0.80, 0.56, 0.48])
+NAIL = np.array([0.68, 0.37, 0.295])
+MOON = np.array([0.74, 0.48, 0.41])
 EDGE = np.array([0.86, 0.78, 0.68])
 
 
-def paint_skin(mesh: bpy.types.Mesh) -> None:
-    """Write the colour attribute `tint` of the right hand's mesh (linear RGB, by vertex)."""
-    points = np.array([v.co for v in mesh.vertices])
-    normals = np.array([v.normal for v in mesh.vertices])
-    colour = _skin(points, normals)
-    for face in mesh.polygons:
-        if face.material_index == NAIL_MATERIAL:
-            for v in face.vertices:
-                colour[v] = _nail(points[v])
-    layer = mesh.color_attributes.new("tint", "FLOAT_COLOR", "POINT")
-    rgba = np.ones((len(points), 4), np.float32)
-    rgba[:, :3] = colour
-    layer.data.foreach_set("color", rgba.ravel())
-    mesh.color_attributes.active_color = layer
+def paint(bm: bmesh.types.BMesh) -> None:
+    """Write the colour attribute `tint` of the right hand's skin (linear RGB, by vertex)."""
+    points = np.array([v.co for v in bm.verts])
+    normals = np.array([v.normal for v in bm.verts])
+    layer = bm.verts.layers.float_color.new(TINT)
+    for vert, colour in zip(bm.verts, skin_colour(points, normals), strict=True):
+        vert[layer] = (*colour, 1.0)
 
 
-def _skin(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+def skin_colour(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """Linear RGB [V, 3] of skin at rest positions [V, 3] with normals [V, 3]."""
     palm = np.clip(-normals[:, 2] * 1.2, 0, 1)[:, None]
     colour = SKIN + (PALM - SKIN) * palm
@@ -49,11 +42,9 @@ def _skin(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     return colour
 
 
-def _nail(point: np.ndarray) -> np.ndarray:
-    finger = int(np.argmin(np.linalg.norm(TIPS - point, axis=1)))
-    end = finger_end(finger)
-    place = (point - TIPS[finger]) @ end.along
-    side = abs((point - TIPS[finger]) @ end.side) / 0.006
-    from_cuticle = place / LENGTHS[finger] + 0.35 + 0.10 * side**2
-    moon = np.clip((0.12 - from_cuticle) / 0.12, 0, 1)
-    return NAIL + (MOON - NAIL) * 0.6 * moon
+def nail_colour(a: float, b: float) -> tuple[float, float, float, float]:
+    """RGBA of a nail at a (-1..1 across) and b (-1 cuticle .. 1 tip): a pale moon and a paler free edge."""
+    moon = np.clip((-0.55 - b - 0.35 * a * a) / 0.3, 0, 1)
+    edge = np.clip((b - 0.72 + 0.15 * a * a) / 0.12, 0, 1)
+    colour = NAIL + (MOON - NAIL) * 0.7 * moon
+    return (*(colour + (EDGE - colour) * 0.75 * edge), 1.0)
