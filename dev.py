@@ -53,7 +53,6 @@ def test() -> int:
     others = (environment.BPY42, environment.BPY50)
     for wanted in (environment.MAIN, *others):
         environment.set_up(wanted)
-    extension.build()
     blenders, reason = find_blenders(make=True)
     say("Blender executables for the tests: " + (", ".join(b.name for b in blenders) or f"none, {reason}"))
     python = environment.MAIN.python

@@ -3,9 +3,13 @@
 """The extension's zips, one a platform, with the wheels that Blender's Python lacks."""
 
 import hashlib
+import json
 import re
 import shutil
+import sys
 import tempfile
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 from .environment import MAIN
@@ -13,7 +17,6 @@ from .steps import BUILD, REPO, StepFailed, quietly, say, shown
 
 LOCK = REPO / "wheels" / "lock.txt"
 WHEELS = BUILD / "wheels"
-STAGING = BUILD / "extension"
 LOG = BUILD / "logs" / "extension.log"
 
 # Never NumPy: Blender has its own, and a second copy breaks other add-ons.
@@ -33,9 +36,10 @@ def lock() -> None:
     hashes: dict[str, set[str]] = {name: set() for name in BUNDLED}
     with tempfile.TemporaryDirectory() as folder:
         wanted = [f"{name}=={pins[name]}" for name in BUNDLED]
-        for path in download(Path(folder), wanted):
-            name = path.name.split("-")[0].lower()
-            hashes[name].add(hashlib.sha256(path.read_bytes()).hexdigest())
+        for platform in PLATFORMS:
+            for path in download(platform, Path(folder), wanted):
+                name = path.name.split("-")[0].lower()
+                hashes[name].add(hashlib.sha256(path.read_bytes()).hexdigest())
     lines = ["# Wheels for the extension, as they are on PyPI. Made by `python3.11 dev.py lock`; do not edit."]
     for name in BUNDLED:
         lines += [f"{name}=={pins[name]} \\"]
@@ -45,68 +49,74 @@ def lock() -> None:
     say(f"{shown(LOCK)}: {sum(map(len, hashes.values()))} wheels of {len(BUNDLED)} packages")
 
 
-def download(folder: Path, wanted: list[str]) -> list[Path]:
-    """Download the wheels for every platform and Python into `folder`; pip compares hashes where `wanted` has some."""
-    for platform, tags in PLATFORMS.items():
-        for python in PYTHONS:
-            say(f"downloading wheels for {platform}, Python {python}")
-            target = [word for tag in tags for word in ("--platform", tag)]
-            pip = [MAIN.python, "-m", "pip", "download", "--no-cache-dir", "--disable-pip-version-check", "--no-deps"]
-            pip += ["--only-binary=:all:", *target, "--python-version", python, "--dest", folder]
-            quietly([*pip, *wanted], LOG)
+def download(platform: str, folder: Path, wanted: list[str]) -> list[Path]:
+    """Download the wheels for every Python into `folder`; pip compares hashes where `wanted` has some."""
+    target = [word for tag in PLATFORMS[platform] for word in ("--platform", tag)]
+    pip = [MAIN.python, "-m", "pip", "download", "--no-cache-dir", "--disable-pip-version-check", "--no-deps"]
+    for python in PYTHONS:
+        say(f"downloading wheels for {platform}, Python {python}")
+        version = ["--only-binary=:all:", *target, "--python-version", python]
+        quietly([*pip, *version, "--dest", folder, *wanted], LOG)
     return sorted(folder.glob("*.whl"))
 
 
-def wheels() -> list[Path]:
-    """The wheels of wheels/lock.txt, downloaded and compared with their hashes once, then kept in build/wheels."""
+def wheels(platform: str) -> list[Path]:
+    """A platform's wheels of wheels/lock.txt, downloaded and compared with their hashes once, then kept in build/."""
+    folder = WHEELS / platform
     recipe = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    stamp = WHEELS / "made-from"
+    stamp = folder / "made-from"
     if not stamp.exists() or stamp.read_text() != recipe:
-        shutil.rmtree(WHEELS, ignore_errors=True)
-        WHEELS.mkdir(parents=True)
-        download(WHEELS, ["--require-hashes", "-r", shown(LOCK)])
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        download(platform, folder, ["--require-hashes", "-r", shown(LOCK)])
         stamp.write_text(recipe)
-    return sorted(WHEELS.glob("*.whl"))
+    return sorted(folder.glob("*.whl"))
 
 
-def stage() -> Path:
-    """Copy what the extension is made of to build/extension, with the wheels and a manifest that lists them."""
-    shutil.rmtree(STAGING, ignore_errors=True)
-    STAGING.mkdir(parents=True)
+def stage(platforms: Sequence[str], folder: Path) -> None:
+    """Copy what the extension is made of to `folder`, with the wheels and a manifest that lists them."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     for name in CONTENT:
         source = REPO / name
         if source.is_dir():
-            shutil.copytree(source, STAGING / name, ignore=shutil.ignore_patterns("__pycache__", "*.blend1"))
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.blend1"))
         else:
-            shutil.copy2(source, STAGING / name)
-    (STAGING / "wheels").mkdir()
-    for wheel in wheels():
-        shutil.copy2(wheel, STAGING / "wheels")
-    manifest = STAGING / "blender_manifest.toml"
-    manifest.write_text(with_wheels(manifest.read_text(), [w.name for w in wheels()]))
-    return STAGING
+            shutil.copy2(source, folder / name)
+    (folder / "wheels").mkdir()
+    for platform in platforms:
+        for wheel in wheels(platform):
+            shutil.copy2(wheel, folder / "wheels")
+    names = sorted(path.name for path in (folder / "wheels").iterdir())
+    manifest = folder / "blender_manifest.toml"
+    manifest.write_text(with_wheels(manifest.read_text(), platforms, names))
 
 
-def with_wheels(manifest: str, names: list[str]) -> str:
+def with_wheels(manifest: str, platforms: Sequence[str], names: Sequence[str]) -> str:
     """The manifest's text with the platforms and wheels added, before its first table."""
-    platforms = ", ".join(f'"{p}"' for p in PLATFORMS)
     listed = "".join(f'  "./wheels/{name}",\n' for name in names)
-    added = f"platforms = [{platforms}]\nwheels = [\n{listed}]\n\n"
+    added = f"platforms = {json.dumps(platforms)}\nwheels = [\n{listed}]\n\n"
     position = re.search(r"^\[", manifest, re.MULTILINE)
     if not position:
         raise StepFailed("blender_manifest.toml has no table, so there is no place before it for the wheels.")
     return manifest[: position.start()] + added + manifest[position.start() :]
 
 
-def build() -> list[Path]:
-    """Build the zips with Blender's own extension tool; returns their paths."""
+def this_platform() -> str:
+    """Blender's name of the platform this runs on."""
+    return {"linux": "linux-x64", "win32": "windows-x64", "darwin": "macos-arm64"}[sys.platform]
+
+
+def build(platforms: Sequence[str] = tuple(PLATFORMS), output: Path = BUILD) -> list[Path]:
+    """Build one zip a platform with Blender's own extension tool into `output`; returns their paths."""
     [tool] = MAIN.path.glob("lib/python*/site-packages/bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py")
     quietly([MAIN.python, tool, "validate", REPO], LOG)
+    staging = output / "extension"
+    stage(platforms, staging)
     say("building the extension")
-    for old in BUILD.glob("s2c_piano_hands-*.zip"):
-        old.unlink()
-    quietly([MAIN.python, tool, "build", "--source-dir", stage(), "--output-dir", BUILD, "--split-platforms"], LOG)
-    zips = sorted(BUILD.glob("s2c_piano_hands-*.zip"))
+    quietly([MAIN.python, tool, "build", "--source-dir", staging, "--output-dir", output, "--split-platforms"], LOG)
+    version = tomllib.loads((staging / "blender_manifest.toml").read_text())["version"]
+    zips = [output / f"s2c_piano_hands-{version}-{platform.replace('-', '_')}.zip" for platform in platforms]
     for path in zips:
         say(f"{shown(path)}: {path.stat().st_size / 1e6:.0f} MB")
     return zips

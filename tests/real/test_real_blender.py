@@ -53,10 +53,10 @@ class Installed:
 
 
 @pytest.fixture(scope="session")
-def zip_file() -> Path:
+def zip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The zip for this platform, built now from this checkout."""
-    wanted = {"linux": "linux_x64", "win32": "windows_x64", "darwin": "macos_arm64"}[sys.platform]
-    return next(path for path in extension.build() if path.stem.endswith(wanted))
+    [path] = extension.build([extension.this_platform()], tmp_path_factory.mktemp("zip"))
+    return path
 
 
 @pytest.fixture(scope="session")
