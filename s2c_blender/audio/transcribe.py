@@ -1,0 +1,206 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sound to notes and pedal, with the transkun network and a cache."""
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.notes import NOTE, Score, make_notes
+from ..errors import ENVIRONMENT, UserError
+from .midi import join_spans
+from .read import RATE, resample_blocks
+
+if TYPE_CHECKING:
+    from .network import Event, Network
+
+VERSION = 1  # of what transcribe() returns for the same sound; a higher one leaves older cache entries unread
+OVERLAP_S = 2.0  # between windows: their notes are joined there
+LEAD_S = 1.0  # silence put before and after, so that the first and last notes are whole
+SILENT = 1e-4  # a window without a sample this loud (-80 dB) is not listened to
+
+
+def transcribe(
+    samples: np.ndarray,
+    rate: int,
+    *,
+    device: str = "auto",
+    cache_dir: Path | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> Score:
+    """The notes and sustain pedal of a piano recording, s from its beginning.
+
+    samples float32 [n, channels] or [n]; device auto, cpu, cuda or mps. Results are kept in `cache_dir` by content.
+    Raises UserError when there is no PyTorch or the sound holds no piano notes.
+    """
+    sound = _mono(samples, rate)
+    device, half = _choose_device(device)
+    entry = None
+    if cache_dir is not None:
+        entry = Path(cache_dir) / f"{_content_hash(sound, half)}.npz"
+    score = _load(entry) if entry else None
+    if score is None:
+        score = _listen(sound, device, half, on_progress)
+        if entry:
+            _save(score, entry)
+    if on_progress:
+        on_progress(1.0)
+    if not len(score.notes):
+        raise UserError("No piano notes were found in the sound.")
+    return score
+
+
+def _mono(samples: np.ndarray, rate: int) -> np.ndarray:
+    """float32 [n] at the network's rate; no copy where nothing changes."""
+    sound = np.asarray(samples, np.float32)
+    if sound.ndim == 2:
+        sound = sound[:, 0] if sound.shape[1] == 1 else sound.mean(axis=1)
+    if rate != RATE:
+        sound = np.concatenate(list(resample_blocks(iter([sound]), rate, RATE)))
+    return np.ascontiguousarray(sound)
+
+
+def _choose_device(device: str) -> tuple[str, bool]:
+    """The device to use, and whether it is quick with bfloat16; UserError without PyTorch or the device asked for."""
+    try:
+        import torch
+        import transkun  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"Transcribing sound needs the Python package {error.name}, which is not installed; "
+            "install PyTorch and transkun as the README says, or give a MIDI file instead.",
+            ENVIRONMENT,
+        ) from error
+    have = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        device = next(name for name, there in have.items() if there)
+    elif not have.get(device.split(":")[0]):
+        raise UserError(f"PyTorch finds no device {device!r} here; choose auto or cpu.", ENVIRONMENT)
+    if device.startswith("cuda"):
+        return device, torch.cuda.is_bf16_supported()
+    able = torch.cpu.get_capabilities()
+    # Where the processor has no instructions for it, bfloat16 is emulated, slower than plain float32.
+    return device, device == "cpu" and any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def _listen(sound: np.ndarray, device: str, half: bool, on_progress: Callable[[float], None] | None) -> Score:
+    """Run the network over overlapping windows and join what it hears."""
+    import torch
+
+    from .network import EVENTS, Network
+
+    network = Network(device, half)
+    starts = _windows(len(sound), network.window, network.hop)
+    length = network.window
+    tracks: dict[int, list[Event]] = defaultdict(list)
+    first, previous = np.zeros(len(EVENTS), int), starts[0]
+    for i, start in enumerate(starts):
+        first = np.maximum(first - (start - previous), 0)
+        previous = start
+        window = _cut(sound, start * network.hop, length * network.hop)
+        if np.abs(window).max() >= SILENT:
+            try:
+                features, choices, lone = network.listen(window)
+                events, first = network.events(features, choices, lone, first)
+            except torch.OutOfMemoryError as error:
+                raise UserError(f"{device} ran out of memory; choose the device cpu.", ENVIRONMENT) from error
+            _join(tracks, events, start * network.hop / network.rate)
+        else:
+            first = np.zeros(len(EVENTS), int)
+        if on_progress:
+            on_progress((i + 1) / len(starts))
+    return _score(tracks, len(sound) / network.rate)
+
+
+def _windows(samples: int, length: int, hop: int) -> list[int]:
+    """First frames of the windows of `length` frames, evenly spread over the sound and the silence around it."""
+    overlap, lead = (int(seconds * RATE / hop) for seconds in (OVERLAP_S, LEAD_S))
+    spare = -(-samples // hop) + 2 * lead - length  # frames beyond one window
+    count = 1 + max(0, -(-spare // (length - overlap)))
+    return [-lead + round(i * spare / max(count - 1, 1)) for i in range(count)]
+
+
+def _cut(sound: np.ndarray, start: int, length: int) -> np.ndarray:
+    """`length` samples from `start`, zeros outside the sound."""
+    inside = sound[max(start, 0) : start + length]
+    return np.pad(inside, (max(-start, 0), length - len(inside) - max(-start, 0)))
+
+
+def _join(tracks: dict[int, list["Event"]], events: list["Event"], begin: float) -> None:
+    """Add a window's events to what was heard before; `begin` (s) is where the window begins in the sound.
+
+    Where they overlap the later window knows better, since it hears how the note goes on.
+    """
+    for event in events:
+        event.start = max(event.start + begin, 0.0)
+        event.end = max(event.end + begin, event.start)
+        heard = tracks[event.pitch]
+        if heard and event.start < heard[-1].end:
+            if event.has_start:
+                heard[-1] = event
+            else:
+                heard[-1].has_end = event.has_end
+                heard[-1].end = max(event.end, heard[-1].end)
+        elif event.has_start:
+            heard.append(event)
+
+
+def _score(tracks: dict[int, list["Event"]], length: float) -> Score:
+    """Events to a Score; `length` (s) of the sound ends what is still held.
+
+    transkun's note ends are the releases of the keys as it was trained on them; pedal presses are tracks of their own.
+    """
+    from .network import SUSTAIN
+
+    rows, pedal = [], []
+    for pitch, events in tracks.items():
+        if events:
+            events[-1].has_end = True
+        whole = [event for event in events if event.has_end]
+        following = [event.start for event in whole[1:]] + [length]
+        for event, limit in zip(whole, following[: len(whole)], strict=True):
+            end = min(event.end, limit)
+            if pitch == SUSTAIN:
+                pedal.append((event.start, end))
+            elif pitch > 0 and event.start < end:
+                rows.append((event.start, end, pitch, max(event.velocity, 1)))
+    notes = make_notes(*zip(*rows, strict=True)) if rows else np.zeros(0, NOTE)
+    return Score(notes, join_spans(pedal))
+
+
+def _content_hash(sound: np.ndarray, half: bool) -> str:
+    """Name of a sound's cache entry: its samples and all that changes the result."""
+    settings = (VERSION, "transkun 2.0.1", half, OVERLAP_S, LEAD_S, SILENT)
+    digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
+    digest.update(sound.data)
+    return digest.hexdigest()
+
+
+def _load(entry: Path) -> Score | None:
+    """A cache entry, None where there is none or it is broken (it is then made anew)."""
+    try:
+        with np.load(entry, allow_pickle=False) as data:
+            notes, pedal = data["notes"], data["pedal"]
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+    return Score(notes, pedal) if notes.dtype == NOTE and pedal.ndim == 2 else None
+
+
+def _save(score: Score, entry: Path) -> None:
+    """Write a cache entry: whole or not at all."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=entry.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, notes=score.notes, pedal=score.pedal)
+        Path(temporary).replace(entry)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
