@@ -10,6 +10,7 @@ from tools import environment, extension
 from tools.blender_root import find_blenders
 from tools.steps import BUILD, REPO, StepFailed, exit_code, say, shown
 
+SETUP_FAILED = 3
 MAIN_TESTS_LIMIT, OTHER_TESTS_LIMIT = 45 * 60, 15 * 60  # seconds, far above what they take
 
 
@@ -53,8 +54,7 @@ def test() -> int:
     others = (environment.BPY42, environment.BPY50)
     for wanted in (environment.MAIN, *others):
         environment.set_up(wanted)
-    blenders, reason = find_blenders(make=True)
-    say("Blender executables for the tests: " + (", ".join(b.name for b in blenders) or f"none, {reason}"))
+    codes = {"Blender executables": set_up_blenders()}
     python = environment.MAIN.python
     stages = {
         "style": ([python, "-m", "ruff", "check", "."], None),
@@ -62,13 +62,23 @@ def test() -> int:
         **{f"tests in {e.blender}": ([e.python, "-m", "pytest", "tests/blender"], OTHER_TESTS_LIMIT) for e in others},
         "all tests": ([python, "-m", "pytest", "--durations=15"], MAIN_TESTS_LIMIT),
     }
-    codes = {}
     for name, (command, limit) in stages.items():
         say(name)
         codes[name] = exit_code(command, timeout=limit)
     failed = [f"{name} (exit code {code})" for name, code in codes.items() if code]
     say("failed: " + ", ".join(failed) if failed else "everything passed: " + ", ".join(codes))
     return next((code for code in codes.values() if code), 0)
+
+
+def set_up_blenders() -> int:
+    """Real Blenders for the tests, which are skipped where there can be none; 3 when setting them up fails."""
+    try:
+        blenders, reason = find_blenders(make=True)
+    except StepFailed as failure:
+        print(failure, file=sys.stderr)
+        return SETUP_FAILED
+    say("Blender executables for the tests: " + (", ".join(b.name for b in blenders) or f"none, {reason}"))
+    return 0
 
 
 def build() -> int:
@@ -98,7 +108,7 @@ def main() -> int:
         return COMMANDS[parser.parse_args().command]()
     except StepFailed as failure:
         print(failure, file=sys.stderr)
-        return 3
+        return SETUP_FAILED
     except KeyboardInterrupt:
         return 130
 
