@@ -171,6 +171,15 @@ def test_midi_without_torch(installed: Installed, midi: Path, tmp_path: Path):
     assert_plays(seen, motion, start_frame=seen["range"][0])
 
 
+def test_fbx_and_video(installed: Installed, midi: Path, tmp_path: Path):
+    fbx, video = tmp_path / "scale.fbx", tmp_path / "scale.mp4"
+    small = ["--duration", "1", "--fps", "12", "--resolution", "64x36"]
+    done, report = installed.piano_hands("--audio", midi, "--fbx", fbx, "--render", video, *small)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert fbx.read_bytes().startswith(b"Kaydara FBX Binary") and video.read_bytes()[4:8] == b"ftyp"
+    assert {path.name for path in tmp_path.iterdir()} == {fbx.name, video.name} and report["warnings"] == []
+
+
 @needs_torch
 def test_sound_strip(installed: Installed, tmp_path: Path):
     """The main promise: six seconds of a recording as a strip, at frame 24 of a scene of 24 frames a second."""
