@@ -12,7 +12,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from s2c_blender.blender import export, keying, rig  # noqa: E402
-from s2c_blender.blender import scene as scenes
+from s2c_blender.blender import scene as scenes  # noqa: E402
 from s2c_blender.blender.render import Look, find_camera, render_video  # noqa: E402
 from s2c_blender.core.hand import JOINTS  # noqa: E402
 from s2c_blender.errors import ENVIRONMENT, UserError  # noqa: E402

@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worker process: its answers, and what happens when it is cancelled, killed or cannot start."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s2c_blender import worker
+from s2c_blender.audio.midi import write_midi
+from s2c_blender.core.motion import HandMotion
+from s2c_blender.core.notes import Score, make_notes
+from s2c_blender.errors import ENVIRONMENT, INPUT_FAILED, UserError
+from s2c_blender.generate import Job, generate
+
+
+def melody(path: Path, count: int = 4) -> Path:
+    """A MIDI file of `count` notes, four a second."""
+    onset = np.arange(count) * 0.25
+    write_midi(Score(make_notes(onset, onset + 0.2, 60 + np.arange(count) % 12, 80)), path)
+    return path
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Job:
+    return Job(str(melody(tmp_path / "short.mid")))
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> Job:
+    return Job(str(melody(tmp_path / "long.mid", 4000)))
+
+
+def last_message(running: worker.Worker, seconds: float = 20.0) -> worker.Message:
+    """Poll as Blender's timer does until the last message."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        messages = running.poll()
+        if running.finished:
+            return messages[-1]
+        time.sleep(0.02)
+    running.cancel()
+    raise AssertionError("the worker did not end")
+
+
+def test_the_worker_gives_what_generate_gives(short, tmp_path):
+    result = tmp_path / "motion.npz"
+    told = []
+    report = worker.Worker(short, result).wait(lambda stage, fraction: told.append((stage, fraction)))
+    here = generate(short)
+    there = HandMotion.load(result)
+    assert report["notes_played"] == here.report["notes_played"] == 4
+    assert there.meta["seed"] == 0
+    assert np.allclose(there.right_rotation, here.motion.right_rotation, atol=1e-6)
+    assert told[0][0] == "reading"
+    fractions = [fraction for _, fraction in told]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1.0)
+
+
+def test_polling_never_blocks_and_ends_with_done(short, tmp_path):
+    begun = time.perf_counter()
+    running = worker.Worker(short, tmp_path / "motion.npz")
+    assert running.poll() == []
+    assert time.perf_counter() - begun < 0.5
+    assert isinstance(last_message(running), worker.Done)
+    assert running.poll() == []
+
+
+def test_a_failing_input_is_one_sentence(tmp_path):
+    running = worker.Worker(Job(str(tmp_path / "absent.mid")), tmp_path / "motion.npz")
+    failed = last_message(running)
+    assert isinstance(failed, worker.Failed)
+    assert failed.exit_code == INPUT_FAILED
+    assert "absent.mid" in failed.sentence
+    assert "Traceback" not in failed.sentence
+
+
+def test_a_killed_worker_is_noticed(long, tmp_path):
+    running = worker.Worker(long, tmp_path / "motion.npz")
+    while not running.poll():
+        time.sleep(0.02)
+    running._process.kill()
+    failed = last_message(running)
+    assert isinstance(failed, worker.Failed)
+    assert failed.exit_code == ENVIRONMENT
+    assert failed.sentence.startswith("The worker process ended unexpectedly")
+    if os.name == "posix":
+        assert "signal 9" in failed.sentence
+    assert not (tmp_path / "motion.npz").exists()
+
+
+def test_cancelling_is_quick_and_final(long, tmp_path):
+    running = worker.Worker(long, tmp_path / "motion.npz")
+    while not running.poll():
+        time.sleep(0.02)
+    begun = time.monotonic()
+    running.cancel()
+    assert time.monotonic() - begun < worker.GRACE
+    assert running._process.poll() is not None
+    assert running.poll() == []
+    assert not (tmp_path / "motion.npz").exists()
+    running.cancel()  # harmless
+
+
+def test_an_exception_while_waiting_ends_the_worker(long, tmp_path):
+    running = worker.Worker(long, tmp_path / "motion.npz")
+
+    def stop(_stage, _fraction):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        running.wait(stop)
+    assert running._process.poll() is not None
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux")
+def test_the_worker_ends_with_its_parent(long, tmp_path):
+    """As when Blender crashes: nobody is left to end it."""
+    code = (
+        "import os, sys, time; from s2c_blender.worker import Worker; from s2c_blender.generate import Job; "
+        f"w = Worker(Job({long.source!r}), {str(tmp_path / 'motion.npz')!r}); "
+        "print(w._process.pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    time.sleep(0.5)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    until = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and time.monotonic() < until:
+        if Path(f"/proc/{child}/stat").read_text().split()[2] == "Z":
+            break  # ended; nobody collects it in some containers
+        time.sleep(0.05)
+    else:
+        assert not Path(f"/proc/{child}").exists()
+
+
+def test_an_interpreter_that_is_none(short, tmp_path):
+    with pytest.raises(UserError, match="cannot be started") as raised:
+        worker.Worker(short, tmp_path / "motion.npz", interpreter=str(tmp_path / "python"))
+    assert raised.value.exit_code == ENVIRONMENT
+
+
+def test_an_interpreter_without_the_packages(short, tmp_path):
+    running = worker.Worker(short, tmp_path / "motion.npz", python_args=("-I", "-S"))
+    failed = last_message(running)
+    assert failed.exit_code == ENVIRONMENT
+    assert "The Python package numpy is missing" in failed.sentence
+
+
+def test_packages_of_the_extension_are_handed_over(short, tmp_path):
+    """A worker started with isolation flags, as from Blender, finds packages in the folders it is given."""
+    paths = [path for path in sys.path if "site-packages" in path]
+    running = worker.Worker(short, tmp_path / "motion.npz", python_args=("-I", "-S"), search_paths=paths)
+    assert isinstance(last_message(running), worker.Done)
