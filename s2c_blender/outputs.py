@@ -4,6 +4,7 @@
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,15 @@ def one_sentence(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(write_failed(path, error), ENVIRONMENT) from error
+
+
+def blender_failed(path: Path, error: RuntimeError) -> UserError:
+    """The error for a file that one of Blender's operators could not write; their exporters put a traceback in it."""
+    number = re.search(r"\[Errno (\d+)\]", str(error))
+    if number:
+        return UserError(write_failed(path, OSError(int(number[1]), os.strerror(int(number[1])))), ENVIRONMENT)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Location:")]
+    return UserError(f"{path} could not be written ({lines[-1].removeprefix('Error: ')}).", ENVIRONMENT)
 
 
 def write_failed(path: Path | str, error: OSError) -> str:

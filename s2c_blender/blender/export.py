@@ -6,8 +6,7 @@ from pathlib import Path
 
 import bpy
 
-from ..errors import ENVIRONMENT, UserError
-from ..outputs import whole_file
+from ..outputs import blender_failed, whole_file
 from .rig import Rig
 
 _SETTINGS = {
@@ -47,8 +46,7 @@ def export_fbx(rig: Rig, scene: bpy.types.Scene, path: Path, *, piano: bool = Fa
         try:
             _write(str(part), **_SETTINGS)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise UserError(f"{path.name} could not be exported ({reason}).", ENVIRONMENT) from error
+            raise blender_failed(path, error) from error
 
 
 def _write(filepath: str, **settings) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import bpy
 
-from ..errors import ENVIRONMENT, UserError
-from ..outputs import whole_file
+from ..errors import UserError
+from ..outputs import blender_failed, whole_file
 
 RIG_CAMERA = "ThreeQuarter"  # the rig's camera that shows both hands best
 ENGINES = ("CYCLES", "EEVEE", "WORKBENCH")
@@ -36,8 +36,7 @@ def render_video(
             with bpy.context.temp_override(scene=scene):
                 bpy.ops.render.render(animation=True, scene=scene.name)
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise UserError(f"{path.name} could not be rendered ({reason}).", ENVIRONMENT) from error
+            raise blender_failed(path, error) from error
 
 
 def find_camera(scene: bpy.types.Scene, name: str | None) -> bpy.types.Object:
