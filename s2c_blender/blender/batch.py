@@ -89,6 +89,8 @@ def build(
     if outputs.blend or outputs.video:
         current.camera = find_camera(current, outputs.look.camera)
     current.frame_set(take.first)
+    if new:
+        scene.ready_to_play(current)
     if outputs.blend:
         on_progress("saving", 0.0)
         scene.save(outputs.blend)

@@ -37,6 +37,15 @@ def cover(scene: bpy.types.Scene, take: Take, *, only: bool = False) -> None:
     scene.frame_start = first
 
 
+def ready_to_play(scene: bpy.types.Scene) -> None:
+    """For a new file: playback keeps time with the sound, and viewports look through the camera at close range."""
+    scene.sync_mode = "AUDIO_SYNC"
+    spaces = [area.spaces.active for screen in bpy.data.screens for area in screen.areas if area.type == "VIEW_3D"]
+    for space in spaces:
+        space.region_3d.view_perspective = "CAMERA"
+        space.clip_start = 0.01
+
+
 def add_sound(scene: bpy.types.Scene, path: Path, frame: float, start: float, duration: float) -> bpy.types.Strip:
     """Add a sound strip that plays `duration` seconds of a file from second `start`, which sounds at `frame`.
 

@@ -298,6 +298,10 @@ def test_everything_at_once(song, tmp_path):
     motion = HandMotion.load(tmp_path / "x.npz")
     assert (scene.frame_start, scene.frame_end) == (1, 1 + np.ceil(motion.duration * 24 - 1e-6))
     assert scene.camera.name == "Camera.Top"
+    assert scene.sync_mode == "AUDIO_SYNC"
+    views = [area.spaces.active for screen in bpy.data.screens for area in screen.areas if area.type == "VIEW_3D"]
+    assert views
+    assert all(view.region_3d.view_perspective == "CAMERA" for view in views)
     assert {"Hand.L.take-001", "Hand.R.take-001"} <= set(bpy.data.actions.keys())
 
 
