@@ -101,7 +101,7 @@ def strip_audio(strip: bpy.types.Strip, scene: bpy.types.Scene, folder: Path) ->
     if last <= first:
         raise UserError(f'The strip "{strip.name}" lies outside its meta strip and cannot be heard: move it inside.')
     path = sound_file(strip, folder)
-    if is_retimed(strip):
+    if is_retimed(strip, scene, path):
         rate = scene.render.fps / scene.render.fps_base
         return StripAudio(strip.name, mix_strip(strip, scene, first, last, folder), 0.0, (last - first) / rate, first)
     clock = strip_clock(strip, scene)
@@ -112,9 +112,24 @@ def strip_audio(strip: bpy.types.Strip, scene: bpy.types.Scene, folder: Path) ->
     return StripAudio(strip.name, path, start, stop - start, clock.frame(start))
 
 
-def is_retimed(strip: bpy.types.Strip) -> bool:
-    """Whether the strip plays faster or slower than its file."""
-    return len(getattr(strip, "retiming_keys", ())) > 0
+def is_retimed(strip: bpy.types.Strip, scene: bpy.types.Scene, path: Path) -> bool:
+    """Whether the strip plays its file faster or slower."""
+    if hasattr(strip, "retiming_keys"):
+        return len(strip.retiming_keys) > 0
+    # Before 4.4 only the strip's length tells; files are not always as long as their headers say.
+    frames = _file_seconds(path) * scene.render.fps / scene.render.fps_base
+    shown = strip.frame_duration + strip.animation_offset_start + strip.animation_offset_end
+    return frames > 0 and abs(shown - frames) > max(2.0, 0.01 * frames)
+
+
+def _file_seconds(path: Path) -> float:
+    """Length of a sound file, 0 when it is not one that soundfile reads (sound in a video)."""
+    import soundfile
+
+    try:
+        return soundfile.info(path).duration
+    except soundfile.LibsndfileError:
+        return 0.0
 
 
 def sound_file(strip: bpy.types.Strip, folder: Path) -> Path:
