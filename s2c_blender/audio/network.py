@@ -75,9 +75,10 @@ class Network(nn.Module):
 
     @torch.inference_mode()
     def listen(self, samples: np.ndarray) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
-        """Samples [n * hop] of one window, n = self.window -> features [90, n + 1, D], decoder choices [n, 90], lone frames [n + 1, 90].
+        """Hear one window of samples [n * hop], n = self.window.
 
-        A choice is where, from that frame on, the best path goes: to the end frame of a note, or to the next frame (0).
+        -> features [90, n + 1, D], lone frames [n + 1, 90] and choices [n, 90]: where the best path goes from
+        each frame, to the end frame of a note or to the next frame (0).
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             features = self._features(self._mel(torch.from_numpy(samples).to(self.device)))

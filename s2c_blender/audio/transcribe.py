@@ -19,11 +19,14 @@ from .midi import join_spans
 from .read import RATE, resample_blocks
 
 if TYPE_CHECKING:
-    from .network import Event, Network
+    from .network import Event
 
 VERSION = 1  # of what transcribe() returns for the same sound; a higher one leaves older cache entries unread
 OVERLAP_S = 2.0  # between windows: their notes are joined there
 LEAD_S = 1.0  # silence put before and after, so that the first and last notes are whole
+# The network itself keeps quiet on speech, noise, hum and silence, and a stray note or two in minutes of such sound is
+# no music either: fewer notes than FEW, coming more rarely than one in RARE_S seconds, are no piano recording.
+FEW, RARE_S = 20, 20.0
 SILENT = 1e-4  # a window without a sample this loud (-80 dB) is not listened to
 
 
@@ -52,8 +55,10 @@ def transcribe(
             _save(score, entry)
     if on_progress:
         on_progress(1.0)
-    if not len(score.notes):
-        raise UserError("No piano notes were found in the sound.")
+    count, seconds = len(score.notes), len(sound) / RATE
+    if count == 0 or (count < FEW and count < seconds / RARE_S):
+        heard = "No piano notes were" if count == 0 else f"Only {count} notes in {seconds:.0f} s were"
+        raise UserError(f"{heard} found in the sound; choose a recording of a piano.")
     return score
 
 
