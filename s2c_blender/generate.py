@@ -18,6 +18,7 @@ from .audio.read import load_audio
 from .core.motion import HandMotion
 from .core.notes import Score
 from .errors import ENVIRONMENT, UserError
+from .job import Job
 from .pianist import perform
 
 CONTEXT = 1.0  # s of sound heard around the wanted part, so that a note at its edge is recognised
@@ -26,20 +27,6 @@ SHARES = {"reading": 0.02, "listening": 0.58, "playing": 0.40}
 SHARES_MIDI = {"reading": 0.02, "playing": 0.98}
 
 Progress = Callable[[str, float], None]  # stage, fraction of the whole job done; may raise Cancelled
-
-
-@dataclass
-class Job:
-    """What to play: the part of `source` (audio or MIDI) from second `start`, `duration` seconds long (None: all)."""
-
-    source: str
-    start: float = 0.0
-    duration: float | None = None
-    seed: int = 0
-    device: str = "auto"  # "auto", "cpu", "cuda", "mps": where transcription runs
-    fps: float = 60.0  # rate of the motion; scenes resample it to their own
-    cache_dir: str | None = None  # folder for transcriptions already made
-    midi: str | None = None  # where to write the notes that were found
 
 
 @dataclass

@@ -38,11 +38,12 @@ class Button:
 
 
 def redraw() -> None:
-    """Have every panel drawn again, in all windows."""
+    """Have every sidebar drawn again, in all windows; the viewports themselves may be slow to draw."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in {"VIEW_3D", "SEQUENCE_EDITOR"}:
-                area.tag_redraw()
+            for region in area.regions if area.type in {"VIEW_3D", "SEQUENCE_EDITOR"} else ():
+                if region.type == "UI":
+                    region.tag_redraw()
 
 
 def shown_rig(context: bpy.types.Context) -> Rig | None:

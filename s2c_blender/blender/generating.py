@@ -17,7 +17,7 @@ class PIANO_HANDS_OT_generate(Button, bpy.types.Operator):
     bl_label = "Generate"
     bl_options = {"UNDO"}  # no REGISTER: "adjust last operation" would run it all again
 
-    _timer: bpy.types.Timer | None = None  # of the class, so that unregister can remove it
+    _timer: bpy.types.Timer | None = None  # of the class, so that unregister can remove it too
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
@@ -47,11 +47,11 @@ class PIANO_HANDS_OT_generate(Button, bpy.types.Operator):
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         run = job.state.run
         if not run:  # the Cancel button, or the extension was disabled
-            return self._end(context, {"CANCELLED"})
+            return self._end({"CANCELLED"})
         if event.type == "ESC" and event.value == "PRESS":
             job.stop("Cancelled; nothing was changed.")
             self.report({"WARNING"}, "Cancelled; nothing was changed")
-            return self._end(context, {"CANCELLED"})
+            return self._end({"CANCELLED"})
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         try:
@@ -63,11 +63,14 @@ class PIANO_HANDS_OT_generate(Button, bpy.types.Operator):
             had_rig = self._rig_name(run)
             self.report({"INFO"}, job.finish(report))
         except UserError as error:
-            self._end(context, set())
+            self._end(set())
             return self.refuse(error)
+        except BaseException:
+            self._end(set())
+            raise
         if context.scene.session_uid == run.order.scene_uid and had_rig != self._rig_name(run):
             look_at(context, context.scene.piano_hands.rig)
-        return self._end(context, {"FINISHED"})
+        return self._end({"FINISHED"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Scripts and background mode: blocks until the hands are there."""
@@ -80,28 +83,30 @@ class PIANO_HANDS_OT_generate(Button, bpy.types.Operator):
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender ends the operator: a file is loaded, or the window closed."""
         job.stop()
-        self._end(context, set())
+        self._end(set())
 
     @staticmethod
     def _rig_name(run: job.Run) -> str:
         piano = apply.find_scene(run.order.scene_uid).piano_hands.rig
         return piano.name if piano else ""
 
-    @classmethod
-    def _end(cls, context: bpy.types.Context, result: set[str]) -> set[str]:
-        remove_timer()
-        context.window_manager.progress_end()
-        if context.workspace:
-            context.workspace.status_text_set(None)
-        redraw()
+    @staticmethod
+    def _end(result: set[str]) -> set[str]:
+        tidy_up()
         return result
 
 
-def remove_timer() -> None:
-    """Stop the clock of a running Generate, if there is one."""
+def tidy_up() -> None:
+    """Stop the clock of a running Generate, if there is one, and take its words out of the window."""
     timer, PIANO_HANDS_OT_generate._timer = PIANO_HANDS_OT_generate._timer, None
-    if timer:
-        bpy.context.window_manager.event_timer_remove(timer)
+    if not timer:
+        return
+    manager = bpy.context.window_manager
+    manager.event_timer_remove(timer)
+    manager.progress_end()
+    for workspace in bpy.data.workspaces:
+        workspace.status_text_set(None)
+    redraw()
 
 
 class PIANO_HANDS_OT_cancel(bpy.types.Operator):
@@ -132,6 +137,6 @@ def register() -> None:
 
 
 def unregister() -> None:
-    remove_timer()
+    tidy_up()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

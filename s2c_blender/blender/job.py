@@ -17,7 +17,8 @@ from pathlib import Path
 
 import bpy
 
-from ..errors import ENVIRONMENT, Cancelled, UserError
+from ..errors import Cancelled, UserError
+from ..job import Job
 from ..worker import Done, Failed, Worker
 from .apply import add_sound, check_rig, find_scene, put_on_rig
 from .batch import worker_options
@@ -55,8 +56,6 @@ class Run:
 
     def __init__(self, context: bpy.types.Context):
         """Start; UserError when the settings do not add up or the worker cannot start."""
-        from ..generate import Job  # brings SciPy, which start-up can do without
-
         self._folder = tempfile.TemporaryDirectory(prefix="piano-hands-", ignore_cleanup_errors=True)
         self._cache = cache_folder(context)
         self._limit = preferences(context).cache_limit
@@ -133,10 +132,6 @@ def start(context: bpy.types.Context) -> Run:
     state.trouble = None
     try:
         state.run = Run(context)
-    except ImportError as error:
-        lacking = UserError(f"The package {error.name} is missing: install the extension again.", ENVIRONMENT)
-        fail(lacking)
-        raise lacking from error
     except UserError as error:
         fail(error)
         raise

@@ -14,8 +14,6 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs the bpy module")
 
-from tests.blender.sample import clicks  # noqa: E402
-
 from s2c_blender.audio.midi import write_midi  # noqa: E402
 from s2c_blender.blender import apply, job, preview, properties, register  # noqa: E402
 from s2c_blender.blender.button import Button  # noqa: E402
@@ -26,6 +24,7 @@ from s2c_blender.blender.preferences import trim_cache  # noqa: E402
 from s2c_blender.blender.source import chosen_part, source_name  # noqa: E402
 from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes  # noqa: E402
 from s2c_blender.errors import UserError  # noqa: E402
+from tests.blender.sample import clicks  # noqa: E402
 
 HAS_SOUND = bpy.app.version >= (4, 3)  # the bpy 4.2 module is built without
 needs_sound = pytest.mark.skipif(not HAS_SOUND, reason="the bpy 4.2 module has no sound")
@@ -169,22 +168,24 @@ def test_one_press_adds_the_rig_and_keys_it(settings, tune, tmp_path):
 
 def test_preview_first_then_keys_of_one_hand(settings, tune):
     settings.source, settings.filepath, settings.output = "FILE", str(tune), "PREVIEW"
-    bpy.ops.piano_hands.generate()
+    bpy.ops.piano_hands.add_rig()
     scene, piano = bpy.context.scene, settings.rig
-    assert preview.is_shown(piano) and not any(hand_actions(piano))
-    assert settings.sides() == (LEFT, RIGHT)
     hand = next(child for child in piano.children if child.name.startswith("Hand.R"))
 
     def wrist() -> tuple:
         return tuple(hand.evaluated_get(bpy.context.evaluated_depsgraph_get()).pose.bones["wrist"].location)
 
+    rest = wrist()
+    bpy.ops.piano_hands.generate()
+    assert settings.rig == piano and preview.is_shown(piano) and not any(hand_actions(piano))
+    assert settings.sides() == (LEFT, RIGHT)
     scene.frame_set(1)
     first = wrist()
     scene.frame_set(25)
     shown = wrist()
     assert shown != first
     bpy.ops.piano_hands.preview()
-    assert not preview.is_shown(piano) and wrist() == pytest.approx((0, 0, 0))
+    assert not preview.is_shown(piano) and wrist() == pytest.approx(rest)
     settings.hands = "RIGHT"
     assert bpy.ops.piano_hands.insert_keys() == {"FINISHED"}
     assert wrist() == pytest.approx(shown, abs=1e-4)

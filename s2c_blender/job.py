@@ -1,0 +1,19 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked of `generate`: apart from it, because Blender's side must not wait for what generate imports."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Job:
+    """What to play: the part of `source` (audio or MIDI) from second `start`, `duration` seconds long (None: all)."""
+
+    source: str
+    start: float = 0.0
+    duration: float | None = None
+    seed: int = 0
+    device: str = "auto"  # "auto", "cpu", "cuda", "mps": where transcription runs
+    fps: float = 60.0  # rate of the motion; scenes resample it to their own
+    cache_dir: str | None = None  # folder for transcriptions already made
+    midi: str | None = None  # where to write the notes that were found
