@@ -16,13 +16,14 @@ TORCH = {"torch", "torchaudio", "transkun", "transformers"}
 BELOW = {
     "core": set(),
     "errors": set(),
+    "job": set(),
     "outputs": {"errors"},
     "pianist": {"core", "errors"},
     "audio": {"core", "errors"},
     "model": {"core", "audio", "errors"},
-    "generate": {"core", "errors", "pianist", "audio", "model"},
+    "generate": {"core", "errors", "job", "pianist", "audio", "model"},
     "worker": {"core", "errors", "generate"},
-    "blender": {"core", "errors", "outputs", "audio", "generate", "worker", "cli"},
+    "blender": {"core", "errors", "job", "outputs", "audio", "generate", "worker", "cli"},
     "cli": {"core", "errors", "outputs", "audio", "generate", "worker", "blender"},
     "__main__": {"cli"},
 }
