@@ -2,9 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """MIDI files to notes and back."""
 
-import os
 import re
-import tempfile
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 from ..core.keyboard import HIGHEST, LOWEST
 from ..core.notes import LEFT, NOTE, RIGHT, UNKNOWN, Score, make_notes
 from ..errors import UserError
-from .files import checked_file
+from .files import checked_file, whole_file
 
 DRUMS = 9  # channel 10 in musicians' counting
 SUSTAIN = 64  # controller number
@@ -75,14 +73,8 @@ def write_midi(score: Score, path: str | Path) -> None:
         notes = score.notes[score.notes["hand"] == hand]
         if len(notes):
             file.tracks.append(_track(name, channel, notes, score.pedal))
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            file.save(file=stream)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as stream:
+        file.save(file=stream)
 
 
 def join_spans(spans: Iterable[tuple[float, float]]) -> np.ndarray:

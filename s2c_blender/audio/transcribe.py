@@ -3,8 +3,6 @@
 """Sound to notes and pedal, with the transkun network and a cache."""
 
 import hashlib
-import os
-import tempfile
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,6 +13,7 @@ import numpy as np
 
 from ..core.notes import NOTE, Score, make_notes
 from ..errors import ENVIRONMENT, UserError
+from .files import whole_file
 from .midi import join_spans
 from .read import RATE, resample_blocks
 
@@ -50,7 +49,7 @@ def transcribe(
         entry = Path(cache_dir) / f"{_content_hash(sound, half)}.npz"
     score = _load(entry) if entry else None
     if score is None:
-        score = _listen(sound, device, half, on_progress)
+        score = listen(sound, device, half, on_progress=on_progress)
         if entry:
             _save(score, entry)
     if on_progress:
@@ -95,14 +94,23 @@ def _choose_device(device: str) -> tuple[str, bool]:
     return device, device == "cpu" and any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def _listen(sound: np.ndarray, device: str, half: bool, on_progress: Callable[[float], None] | None) -> Score:
-    """Run the network over overlapping windows and join what it hears."""
+def listen(
+    sound: np.ndarray,
+    device: str,
+    half: bool,
+    overlap: float = OVERLAP_S,
+    on_progress: Callable[[float], None] | None = None,
+) -> Score:
+    """Run the network over windows that overlap by at least `overlap` s, and join what it hears.
+
+    sound float32 [n] at 44100 Hz; `half` computes in bfloat16.
+    """
     import torch
 
     from .network import EVENTS, Network
 
     network = Network(device, half)
-    starts = _windows(len(sound), network.window, network.hop)
+    starts = _windows(len(sound), network.window, round(overlap * RATE / network.hop), network.hop)
     length = network.window
     tracks: dict[int, list[Event]] = defaultdict(list)
     first, previous = np.zeros(len(EVENTS), int), starts[0]
@@ -124,9 +132,9 @@ def _listen(sound: np.ndarray, device: str, half: bool, on_progress: Callable[[f
     return _score(tracks, len(sound) / network.rate)
 
 
-def _windows(samples: int, length: int, hop: int) -> list[int]:
+def _windows(samples: int, length: int, overlap: int, hop: int) -> list[int]:
     """First frames of the windows of `length` frames, evenly spread over the sound and the silence around it."""
-    overlap, lead = (int(seconds * RATE / hop) for seconds in (OVERLAP_S, LEAD_S))
+    lead = round(LEAD_S * RATE / hop)
     spare = -(-samples // hop) + 2 * lead - length  # frames beyond one window
     count = 1 + max(0, -(-spare // (length - overlap)))
     return [-lead + round(i * spare / max(count - 1, 1)) for i in range(count)]
@@ -201,11 +209,5 @@ def _load(entry: Path) -> Score | None:
 def _save(score: Score, entry: Path) -> None:
     """Write a cache entry: whole or not at all."""
     entry.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=entry.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, notes=score.notes, pedal=score.pedal)
-        Path(temporary).replace(entry)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(entry) as file:
+        np.savez_compressed(file, notes=score.notes, pedal=score.pedal)
