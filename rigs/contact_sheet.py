@@ -29,7 +29,7 @@ POSES = {
     "thumb under": np.array([[-10, 45, 40, 20], *[[0, 20, 25, 15]] * 4]),
 }
 VIEWS = {"back": (0.0, -0.05, 0.5), "thumb side": (-0.47, 0.0, 0.14), "front": (-0.12, 0.47, 0.15)}
-WIDTH, HEIGHT = 300, 190
+WIDTH, HEIGHT = 225, 150
 
 
 def main() -> None:
@@ -41,6 +41,7 @@ def main() -> None:
     bpy.ops.wm.open_mainfile(filepath=str(Path(__file__).with_name("piano_hands.blend")))
     scene = bpy.context.scene
     scene.render.engine, scene.cycles.samples = "CYCLES", args.samples
+    scene.render.dither_intensity = 0.0  # noise that only makes the file larger
     total = WIDTH * len(POSES)
     cameras = [_render(bpy.data.objects[name], total // len(CAMERAS), HEIGHT * 3 // 2) for name in CAMERAS]
     sheet = np.vstack([np.hstack(cameras), *_hand_rows(scene)])
@@ -54,7 +55,7 @@ def _hand_rows(scene: bpy.types.Scene) -> list[np.ndarray]:
     for obj in bpy.data.objects:
         obj.hide_render |= obj.name.startswith(("Key.", "Piano.", "Pedal.", "Hand.L", "Floor"))
     camera = bpy.data.objects.new("Sheet", bpy.data.cameras.new("Sheet"))
-    camera.data.lens = 75
+    camera.data.lens = 62
     scene.collection.objects.link(camera)
     wrist = np.array([0.0, 0.0, 0.1])
     middle = Vector(wrist + [-0.005, 0.085, -0.015])
@@ -86,7 +87,7 @@ def _render(camera: bpy.types.Object, width: int, height: int) -> np.ndarray:
 
 def _save(pixels: np.ndarray, path: Path) -> None:
     height, width, _ = pixels.shape
-    image = bpy.data.images.new("Sheet", width, height)
+    image = bpy.data.images.new("Sheet", width, height, alpha=False)
     image.pixels.foreach_set(np.ascontiguousarray(pixels[::-1], np.float32).ravel())
     image.file_format = "PNG"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from tint import TINT, nail_colour
 
 from s2c_blender.core.hand import FINGER_JOINTS, HEADS, HINGE_AXES, HINGE_JOINTS, TIPS
 
-SIZE = 9  # points across and along
+SIZE = 7  # points across and along
 THICKNESS = 0.0007
 NAIL_MATERIAL = 1
 FREE_SKIN = 0.0026  # short nails, as pianists wear them: this much fingertip shows beyond the plate

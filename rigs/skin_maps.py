@@ -68,7 +68,7 @@ def _height(place: np.ndarray, normal: np.ndarray, weight: np.ndarray) -> tuple[
     groove = np.zeros(len(place))
     wobble = _noise(place * 260, 2)
     for finger in range(5):
-        own = np.clip(weight[:, FINGER_JOINTS[finger]].sum(1) * 1.6, 0, 1)
+        own = np.clip(weight[:, FINGER_JOINTS[finger]].sum(1) * 2 - 0.5, 0, 1)
         near = own > 0.02
         lines = [_joint_lines(place[near], normal[near], wobble[near], finger, joint) for joint in (1, 2)]
         lines.append(_base_line(place[near], normal[near], wobble[near], finger))
@@ -99,6 +99,7 @@ def _joint_lines(place: np.ndarray, normal: np.ndarray, wobble: np.ndarray, fing
     creases = np.exp(-(((along - 0.4 + wobble * 0.5) / 0.5) ** 2))
     if middle:
         creases = np.maximum(creases, 0.7 * np.exp(-(((along + 2.0 + wobble * 0.5) / 0.45) ** 2)))
+    creases *= _around(place, frame)
     return np.maximum(np.clip(wrinkles, 0, 1) * 0.75, creases * 0.8 * np.clip(-dorsal * 1.6 - 0.25, 0, 1))
 
 
@@ -108,13 +109,21 @@ def _base_line(place: np.ndarray, normal: np.ndarray, wobble: np.ndarray, finger
     along, _, dorsal = _coordinates(place, normal, frame)
     length = np.linalg.norm(HEADS[FINGER_JOINTS[finger, 1]] - HEADS[FINGER_JOINTS[finger, 0]]) * MM
     where = length * (0.98 if finger == 0 else 0.47)
-    return np.exp(-(((along - where + wobble * 0.6) / 0.55) ** 2)) * np.clip(-dorsal * 2 - 0.2, 0, 1)
+    crease = np.exp(-(((along - where + wobble * 0.6) / 0.55) ** 2)) * np.clip(-dorsal * 2 - 0.6, 0, 1)
+    return crease * _around(place, frame)
 
 
 def _coordinates(place: np.ndarray, normal: np.ndarray, frame: FingerEnd) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Along and across a segment in millimetres from its joint, and how far the surface faces its back (-1..1)."""
     offset = (place - frame.origin) * MM
     return offset @ frame.along, offset @ frame.side, normal @ frame.dorsal
+
+
+def _around(place: np.ndarray, frame: FingerEnd) -> np.ndarray:
+    """1 on the finger itself, 0 on skin further than 16 mm from its axis, which a crease's plane cuts as well."""
+    offset = (place - frame.origin) * MM
+    radius = np.linalg.norm(offset - (offset @ frame.along)[:, None] * frame.along, axis=1)
+    return np.clip((16.0 - radius) / 4.0, 0, 1)
 
 
 def _tendons(place: np.ndarray) -> np.ndarray:

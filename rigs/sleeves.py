@@ -62,7 +62,8 @@ def _on_wrist(
     bone = armature.data.bones["wrist"]
     # A bone's children hang on its tail: undo that, so that the object's origin is the wrist joint.
     obj.matrix_parent_inverse = (bone.matrix_local @ Matrix.Translation((0.0, bone.length, 0.0))).inverted()
-    obj.modifiers.new("Subdivision", "SUBSURF").levels = 1
+    smooth = obj.modifiers.new("Subdivision", "SUBSURF")
+    smooth.levels, smooth.render_levels = 0, 1
     return obj
 
 

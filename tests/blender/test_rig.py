@@ -153,6 +153,13 @@ def test_hand_mesh_is_closed_and_weighted(name):
     assert {m.name for m in obj.data.materials} == {"Skin", "Nail"}
 
 
+def test_no_face_spans_two_texture_islands():
+    mesh = bpy.data.objects["Hand.R.Mesh"].data
+    uv = np.array([corner.uv for corner in mesh.uv_layers["UVMap"].data])
+    for face in mesh.polygons:
+        assert np.ptp(uv[list(face.loop_indices)], axis=0).max() < 0.1
+
+
 def test_left_hand_mirrors_right():
     right = points_of(bpy.data.objects["Hand.R.Mesh"].data)
     left = points_of(bpy.data.objects["Hand.L.Mesh"].data)
