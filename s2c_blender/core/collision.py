@@ -7,7 +7,9 @@ import numpy as np
 from . import hand
 
 # (finger, segment) against (finger, segment); segment k runs from joint k+1 to the next joint or the tip.
-_NEIGHBOURS = [((a, i), (a + 1, j)) for a in (1, 2, 3) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 1), (2, 2))]
+_NEIGHBOURS = [
+    ((a, i), (a + 1, j)) for a in (1, 2, 3) for i, j in ((0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 1), (2, 2))
+]
 _THUMB = [((0, i), (f, j)) for i in (1, 2) for f, js in ((1, (0, 1, 2)), (2, (0, 1, 2)), (3, (1, 2))) for j in js]
 _THUMB += [((0, 2), (4, 1)), ((0, 2), (4, 2))]
 PAIRS = np.array(_NEIGHBOURS + _THUMB)  # [P, 2, (finger, segment)]

@@ -79,7 +79,9 @@ def accuracy(presses: np.ndarray, notes: np.ndarray, window: float = WINDOW) -> 
     used = np.zeros(len(presses), bool)
     offsets, missed = [], []
     for n, note in enumerate(notes):
-        near = np.flatnonzero(~used & (presses[:, 2] == note["pitch"]) & (np.abs(presses[:, 0] - note["onset"]) <= window))
+        near = np.flatnonzero(
+            ~used & (presses[:, 2] == note["pitch"]) & (np.abs(presses[:, 0] - note["onset"]) <= window)
+        )
         if len(near):
             best = near[np.abs(presses[near, 0] - note["onset"]).argmin()]
             used[best] = True

@@ -196,7 +196,5 @@ def _advance(state: _State, fingers, group, pitch, black, notes, now: float) -> 
         cost += move * (0.10 + 0.035 / gap)
         if len(struck) == 1 and len(state.fingers) == 1:
             center = 0.7 * center + 0.3 * state.center
-    now_held = tuple(held) + tuple(
-        (p, f, float(notes["offset"][n])) for (p, f), n in zip(struck, group, strict=True)
-    )
+    now_held = tuple(held) + tuple((p, f, float(notes["offset"][n])) for (p, f), n in zip(struck, group, strict=True))
     return cost, _State(tuple(struck), now_held, center, now)

@@ -20,6 +20,8 @@ from .performer import Performer
 from .solver import Goals, solve
 
 WINDOW, AHEAD = 12.0, 1.5  # s solved at once, and s of them that the next window solves again
+_PROOFS = 2  # times a window is read for wrong keys and corrected
+_TRIES = 2  # times a window is solved at most: once more without the notes that turned out to be out of reach
 TAIL = 1.0  # s after the last note
 _BLACKS = np.array([keyboard.key_x(k) for k in range(keyboard.LOWEST, keyboard.HIGHEST + 1) if keyboard.is_black(k)])
 
@@ -42,7 +44,6 @@ def perform(
     p = performer or Performer()
     report = playable.Report(notes_found=len(score.notes))
     notes = finger(score.notes, report, prior)
-    report.notes_played = len(notes)
     keys = strokes.key_times(notes, p)
     frames = int(np.ceil((score.end + TAIL) * fps)) + 1
     players = [
@@ -59,8 +60,22 @@ def perform(
             if on_progress:
                 on_progress(min((start + WINDOW * fps) / frames, 1.0))
     (left_position, left_rotation), (right_position, right_rotation) = (player.motion() for player in players)
+    notes = np.concatenate([player.notes for player in players])
+    order = np.lexsort((notes["pitch"], notes["onset"]))
+    keys = np.concatenate([player.keys for player in players])
+    for note in np.concatenate([player.missed for player in players]):
+        report.drop(note, "out of reach in this passage")
+    report.dropped.sort(key=lambda drop: drop["onset"])
+    report.notes_played = len(notes)
     motion = HandMotion(
-        fps, left_position, left_rotation, right_position, right_rotation, notes, keys, score.pedal.copy()
+        fps,
+        left_position,
+        left_rotation,
+        right_position,
+        right_rotation,
+        notes[order],
+        keys[order],
+        score.pedal.copy(),
     )
     return motion, report
 
@@ -107,6 +122,7 @@ class _Player:
             self._follow(prior, side)
         self.posture += strokes.variation(frames, fps, np.random.default_rng([seed, side]), p)
         self.q = np.zeros((frames, kinematics.DOF))
+        self.missed = notes[:0]
 
     def _follow(self, prior: HandMotion, side: int) -> None:
         """Take the posture from a motion instead of from the performer."""
@@ -125,23 +141,50 @@ class _Player:
         time = self.time[start:stop]
         near = (self.keys[:, 3] > time[0] - 1) & (self.keys[:, 0] < time[-1] + 1)
         return strokes.stroke_goals(
-            self.notes[near], self.keys[near], time, self.posture[start:stop], self.dip_offset[start:stop], self.sign, self.p
+            self.notes[near],
+            self.keys[near],
+            time,
+            self.posture[start:stop],
+            self.dip_offset[start:stop],
+            self.sign,
+            self.p,
         )
 
     def solve(self, start: int, stop: int, obstacle: np.ndarray | None = None) -> None:
-        """Optimise the frames start..stop, going on from the frames before."""
-        history = self.q[max(start - 3, 0) : start]
-        goals = self.goals(start, stop)
-        goals.obstacle = obstacle
+        """Optimise the frames start..stop, going on from the frames before; notes that cannot be hit are left out."""
         guess = self.posture[start:stop].copy()
-        if start:  # the window before has looked ahead
-            known = np.flatnonzero(self.q[start:stop].any(1))
-            guess[known] = self.q[start:stop][known]
-        first = solve(guess, goals, self.blacks, self.fps, self.p, history, rounds=14)
-        near = (self.keys[:, 3] > self.time[start]) & (self.keys[:, 0] < self.time[stop - 1])
-        pads = kinematics.pose(first, goals.dip_offset).world[:, :, 4]
-        strokes.settle(goals, pads, self.notes[near], self.keys[near], self.time[start:stop])
-        self.q[start:stop] = solve(first, goals, self.blacks, self.fps, self.p, history, rounds=8)
+        known = np.flatnonzero(self.q[start:stop].any(1))  # the window before has looked ahead
+        guess[known] = self.q[start:stop][known]
+        sure = stop if stop == len(self.time) else stop - round(AHEAD * self.fps)
+        for _ in range(_TRIES):
+            goals = self.goals(start, stop)
+            goals.obstacle = obstacle
+            guess = self._optimise(guess, goals, start, stop)
+            missed = strokes.missed(self._pads(guess, goals), self.notes, self.keys, self.time[start:stop], self.sign)
+            missed &= self.keys[:, 0] < self.time[sure - 1]
+            if not missed.any():
+                break
+            self.missed = np.concatenate([self.missed, self.notes[missed]])
+            self.notes, self.keys = self.notes[~missed], self.keys[~missed]
+        self.q[start:stop] = guess
+
+    def _optimise(self, guess: np.ndarray, goals: Goals, start: int, stop: int) -> np.ndarray:
+        """Solve, let the fingers settle on their keys, then read for wrong keys and correct."""
+        history = self.q[max(start - 3, 0) : start]
+        time = self.time[start:stop]
+        near = (self.keys[:, 3] > time[0]) & (self.keys[:, 0] < time[-1])
+        notes, keys = self.notes[near], self.keys[near]
+        q = solve(guess, goals, self.blacks, self.fps, self.p, history, rounds=14)
+        strokes.settle(goals, self._pads(q, goals), notes, keys, time)
+        q = solve(q, goals, self.blacks, self.fps, self.p, history, rounds=8)
+        for _ in range(_PROOFS):
+            if not strokes.mark_mistakes(goals, self._pads(q, goals), notes, keys, time, self.sign):
+                break
+            q = solve(q, goals, self.blacks, self.fps, self.p, history, rounds=6)
+        return q
+
+    def _pads(self, q: np.ndarray, goals: Goals) -> np.ndarray:
+        return kinematics.pose(q, goals.dip_offset).world[:, :, 4]
 
     def points(self, start: int, stop: int) -> np.ndarray:
         """Wrist, knuckles and fingertips [n, 11, 3] of the frames start..stop in the piano frame."""

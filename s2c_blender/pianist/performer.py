@@ -37,23 +37,24 @@ class Performer:
     # What a deviation from the posture costs (one standard deviation) ...
     posture_spread: np.ndarray = field(
         default_factory=lambda: np.r_[
-            [0.030, 0.022, 0.012], _deg(7, 6, 7), _deg(14, 14, 18, 20), np.tile(_deg(7, 22, 20), 4)
+            [0.030, 0.022, 0.012], _deg(7, 6, 10), _deg(14, 14, 18, 20), np.tile(_deg(7, 22, 20), 4)
         ]
     )
     # ... and a change of velocity, per second squared.
     acceleration: np.ndarray = field(
-        default_factory=lambda: _per_dof([2.5, 2.0, 1.2, 8, 8, 14], [45, 60, 45, 60], [40, 75, 45])
+        default_factory=lambda: _per_dof([2.5, 2.0, 0.7, 8, 7, 40], [45, 60, 45, 60], [40, 75, 45])
     )
     jerk: np.ndarray = field(
-        default_factory=lambda: _per_dof([90, 70, 50, 300, 300, 600], [2500, 3500, 2500, 3500], [2500, 5000, 3000])
+        default_factory=lambda: _per_dof([90, 70, 50, 300, 260, 1700], [2500, 3500, 2500, 3500], [2500, 5000, 3000])
     )
+    tie: float = 1.8  # rad/s that neighbouring fingers' speeds differ easily: tendons and nerves tie them together
     wander: float = 0.25  # slow variation of the posture, in standard deviations
-    coupling: float = np.radians(22.0)  # how far neighbouring fingers come apart easily
+    coupling: float = np.radians(12.0)  # how far neighbouring fingers come apart easily
 
     # Strokes
     lift: float = 0.010  # peak height of the fingertip above its key before a stroke, at medium loudness and tempo
     lift_loud: float = 0.010  # more of it from pp to ff
-    lift_fast: float = 0.005  # more of it at 8 tones a second than at 2
+    lift_fast: float = 0.010  # more of it at 8 tones a second than at 2
     hover: float = 0.011  # idle fingertips above the keys
     strike_time: tuple[float, float] = (0.085, 0.035)  # from the start of the key's descent to its bottom, pp and ff
     release_time: float = 0.055

@@ -13,8 +13,10 @@ from .hands import tones
 ROLLED = 19  # semitones (a twelfth): wider chords lose a note, narrower ones are rolled
 _ROLL = 0.045  # s between the first and the last key of a chord that has to be rolled
 _TAP = 0.06  # s: a key is held at least this long
-_SPEED, _FASTEST = 1.8, 3.0  # m/s: mean speed of a hand on its way to another key, at ease and at most
-_HOP = 0.085  # s from a key's release to the next stroke without any way to go: the rise of one, the descent of the other
+_SPEED, _FASTEST = 1.8, 2.4  # m/s: mean speed of a hand on its way to another key, at ease and at most
+_HOP = (
+    0.085  # s from a key's release to the next stroke without any way to go: the rise of one, the descent of the other
+)
 _CLIMB = 0.04  # s more when one finger has to get up to a black key, or down from it
 _WIDE = 0.197  # m between two held keys of one hand; beyond it a chord is rolled
 _REACH = {  # metres between the keys of two fingers, at most; beyond it one of the keys is let go

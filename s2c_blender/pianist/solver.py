@@ -35,6 +35,7 @@ class Goals:
     slack: np.ndarray  # [N, 5, 3] m of deviation that costs nothing
     idle: np.ndarray  # [N, 5] bool: the pad's height goal counts from whatever key is under it
     striking: np.ndarray  # [N, 5] bool: the finger is on, or on its way down to, its key
+    guard: np.ndarray  # [N, 5] 1 / m^2: weight of staying clear above keys that are not to be pressed
     prior: np.ndarray  # [N, 22] posture to fall back to
     stiffness: np.ndarray  # [N, 22] 1 / unit^2 weight of the prior
     dip_offset: np.ndarray  # [N, 4] rad
@@ -98,7 +99,7 @@ def _add_points(normal: _Normal, q: np.ndarray, pose: kinematics.Pose, goals: Go
     jac = _folded(kinematics.point_jacobian(pose, q[:, :3], _PAD))  # [N, 5, 3, 10]
     height = surface(pads, blacks, p.finger_margin)
     short = height + p.clearance - pads[..., 2]
-    lift_weight = np.where((short > 0) & ~goals.striking, p.clearance_weight, 0.0)
+    lift_weight = np.where((short > 0) & ~goals.striking, goals.guard, 0.0)
     lift_rows = -jac[..., 2, :]
 
     # Height counts from the key's surface where the pad is, and the key slopes when it is down.
@@ -223,14 +224,47 @@ def _banded_product(bands: np.ndarray, q: np.ndarray) -> np.ndarray:
     return out
 
 
-def _step(normal: _Normal, smooth: np.ndarray, damping: np.ndarray) -> np.ndarray:
-    """Solve (H + smoothness + damping [frames, 1]) step = -g; [frames, DOF]."""
+_TIES = [(_SPREADS[a] + k, _SPREADS[a + 1] + k) for a in range(3) for k in (1, 2)]  # flexions of neighbours
+
+
+def _tie_gradient(q: np.ndarray, weight: float) -> np.ndarray:
+    """Gradient [frames, DOF] of neighbouring fingers' different angular speeds: weight * (change of difference)^2."""
+    g = np.zeros_like(q)
+    for a, b in _TIES:
+        change = weight * np.diff(q[:, a] - q[:, b])
+        force = np.zeros(len(q))
+        force[1:] += change
+        force[:-1] -= change
+        g[:, a] += force
+        g[:, b] -= force
+    return g
+
+
+def _add_ties(band: np.ndarray, weight: float, history: int) -> None:
+    """The same term's second derivatives into the banded matrix [_BAND + 1, frames, DOF]; `history`: frames before it."""
+    ends = np.full(band.shape[1], 2.0 * weight)
+    ends[-1] = weight
+    if not history:
+        ends[0] = weight
+    for a, b in _TIES:  # a < b
+        band[0, :, a] += ends
+        band[0, :, b] += ends
+        band[b - a, :, a] -= ends
+        band[DOF, :-1, a] -= weight
+        band[DOF, :-1, b] -= weight
+        band[DOF + b - a, :-1, a] += weight
+        band[DOF + a - b, :-1, b] += weight
+
+
+def _step(normal: _Normal, smooth: np.ndarray, tie: float, history: int, damping: np.ndarray) -> np.ndarray:
+    """Solve (H + smoothness + ties + damping [frames, 1]) step = -g; [frames, DOF]."""
     frames = len(normal.g)
     band = np.zeros((_BAND + 1, frames, DOF))
     for i in range(DOF):
         band[: DOF - i, :, i] = normal.h[:, i:DOF, i].T
     for lag in range(4):
         band[lag * DOF] += smooth[lag]
+    _add_ties(band, tie, history)
     band[0] += damping / _CAUTIOUS_STEP**2
     step = solveh_banded(
         band.reshape(_BAND + 1, -1), -normal.g[:, :DOF].ravel(), lower=True, overwrite_ab=True, check_finite=False
@@ -258,6 +292,7 @@ def solve(
     """
     fixed = len(history)
     smooth = _smoothness_bands(len(start) + fixed, fps, p)
+    tie = (fps / p.tie) ** 2
     q = start.copy()
     damping, before = np.full((len(q), 1), 0.03), None
     for _ in range(rounds):
@@ -268,8 +303,10 @@ def solve(
         _add_posture(normal, q, goals, p)
         if goals.obstacle is not None:
             _add_other_hand(normal, q, pose, goals.obstacle, p)
-        normal.g[:, :DOF] += _banded_product(smooth, np.concatenate([history, q]))[fixed:]
-        step = np.clip(_step(normal, smooth[:, fixed:], damping), -_LARGEST_STEP, _LARGEST_STEP)
+        whole = np.concatenate([history, q])
+        normal.g[:, :DOF] += (_banded_product(smooth, whole) + _tie_gradient(whole, tie))[fixed:]
+        step = _step(normal, smooth[:, fixed:], tie, fixed, damping)
+        step = np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
         q += step
         damping, before = _new_damping(damping, step, before), step
         if np.abs(step).max() < 1e-3:

@@ -5,9 +5,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from ..core import keyboard
+from ..core import keyboard, metrics
 from . import kinematics
 from .performer import Performer
 from .solver import Goals
@@ -51,7 +51,9 @@ def key_times(notes: np.ndarray, p: Performer) -> np.ndarray:
     for finger in np.unique(notes["hand"] * 5 + notes["finger"]):  # a finger leaves one key before it strikes another
         which = np.flatnonzero(notes["hand"] * 5 + notes["finger"] == finger)
         before, after = which[:-1], which[1:]
-        late = np.maximum(times[before, 3] + 0.02 - times[after, 0], 0) * (notes["pitch"][before] != notes["pitch"][after])
+        late = np.maximum(times[before, 3] + 0.02 - times[after, 0], 0) * (
+            notes["pitch"][before] != notes["pitch"][after]
+        )
         times[before, 3] -= late
         times[before, 2] = np.minimum(times[before, 2], np.maximum(times[before, 3] - 0.02, times[before, 1] + 0.002))
     return times
@@ -87,12 +89,13 @@ def stroke_goals(
         slack=np.zeros((frames, 5, 3)),
         idle=np.ones((frames, 5), bool),
         striking=np.zeros((frames, 5), bool),
+        guard=np.full((frames, 5), p.clearance_weight),
         prior=posture,
         stiffness=np.broadcast_to(1 / p.posture_spread**2, posture.shape),
         dip_offset=dip_offset,
     )
     goals.pad[..., 2] = p.hover
-    goals.weight[..., 2] = 1 / 0.010**2
+    goals.weight[..., 2] = 1 / 0.016**2
     tones = np.maximum(np.diff(_tone_onsets(notes), prepend=-np.inf), 0.06)[_tone_index(notes)]
     room = _time_to_get_there(spots.x, keys)
     for finger in range(5):
@@ -100,7 +103,8 @@ def stroke_goals(
         free_from = -np.inf  # s since when the finger has left its previous key
         for k, n in enumerate(mine):
             until = keys[mine[k + 1], 0] if k + 1 < len(mine) else np.inf
-            _stroke(goals, finger, notes[n], keys[n], spots, n, tones[n], room[n], free_from, until, time, p)
+            hop = abs(spots.x[n] - spots.x[mine[k - 1]]) if k else 0.0
+            _stroke(goals, finger, notes[n], keys[n], spots, n, tones[n], room[n], hop, free_from, until, time, p)
             free_from = keys[n, 3] + 0.005
     return goals
 
@@ -118,6 +122,42 @@ def settle(goals: Goals, pads: np.ndarray, notes: np.ndarray, keys: np.ndarray, 
         low, high = goals.pad[held.start, finger, :2] - room, goals.pad[held.start, finger, :2] + room
         goals.pad[span, finger, :2] = np.clip(where, low, high)
         goals.slack[span, finger, :2] = 0.0003
+
+
+def mark_mistakes(
+    goals: Goals, pads: np.ndarray, notes: np.ndarray, keys: np.ndarray, time: np.ndarray, sign: float
+) -> int:
+    """Proof-read: where pads [N, 5, 3] sink into keys that their finger does not play, guard and aim more strictly.
+
+    Returns how many frames have such a mistake.
+    """
+    real = pads * [sign, 1, 1]
+    pitch = metrics.key_under(real)
+    floor = keyboard.key_top(pitch) - keyboard.drop_at(real[..., 1], keyboard.DIP_ANGLE / 2) + 0.001
+    wrong = (real[..., 2] < floor) & (pitch > 0)  # [N, 5]
+    for note, (down, _, _, up) in zip(notes, keys, strict=True):
+        span, finger = slice(*np.searchsorted(time, (down, up))), int(note["finger"])
+        off_key = wrong[span, finger] & (pitch[span, finger] != note["pitch"])
+        if off_key.any():
+            goals.weight[span, finger, :2] *= 8.0
+        wrong[span, finger] = False
+    near = maximum_filter1d(wrong, 9, axis=0)
+    goals.guard[near] *= 12.0
+    return int(wrong.any(1).sum())
+
+
+def missed(pads: np.ndarray, notes: np.ndarray, keys: np.ndarray, time: np.ndarray, sign: float) -> np.ndarray:
+    """Which notes [M] are not struck by pads [N, 5, 3]: not down on the right key for most of their first 0.1 s."""
+    real = pads * [sign, 1, 1]
+    bad = np.zeros(len(notes), bool)
+    for n, (note, (_, bottom, lift_off, _)) in enumerate(zip(notes, keys, strict=True)):
+        span = slice(*np.searchsorted(time, (bottom, max(min(lift_off, bottom + 0.1), bottom + 0.02))))
+        pad = real[span, int(note["finger"])]
+        if len(pad) < 1 or bottom < time[0]:
+            continue
+        floor = keyboard.key_top(note["pitch"]) - keyboard.drop_at(pad[:, 1], keyboard.DIP_ANGLE / 2)
+        bad[n] = ((metrics.key_under(pad) != note["pitch"]) | (pad[:, 2] > floor)).mean() > 0.5
+    return bad
 
 
 def variation(frames: int, fps: float, rng: np.random.Generator, p: Performer) -> np.ndarray:
@@ -216,6 +256,7 @@ def _stroke(
     n: int,
     tone: float,
     room: float,
+    hop: float,
     free_from: float,
     until: float,
     time: np.ndarray,
@@ -231,6 +272,8 @@ def _stroke(
     fast = float(np.clip((1 / tone - 2) / 6, 0, 1)) if np.isfinite(tone) else 0.0
     height = (p.lift + p.lift_loud * (loud - 0.4) + p.lift_fast * fast) * min(1.0, rise / 0.10)
     height = max(height, 0.004)
+    if hop > 0.02 and down - free_from < 0.4:  # at once from another key: over the black keys on the way
+        height = max(height, keyboard.BLACK_HEIGHT + p.clearance - top)
 
     first = np.searchsorted(time, min(max(down - rise - 0.02, free_from), down))
     last = np.searchsorted(time, min(up + 0.03, until))
@@ -247,7 +290,9 @@ def _stroke(
     goals.tilt[span, finger] = share * np.tan(keyboard.DIP_ANGLE)
     goals.slack[span, finger, 0] = spots.slack_x[n]
     goals.slack[span, finger, 1] = spots.slack_y[n]
-    near = np.clip(1 - (down - t) / max(min(p.reach_early, 0.4 * room), 0.012), 0, 1)  # 0 well before the stroke, 1 from its start
+    near = np.clip(
+        1 - (down - t) / max(min(p.reach_early, 0.4 * room), 0.012), 0, 1
+    )  # 0 well before the stroke, 1 from its start
     aim = p.aim * np.where(t <= lift_off, near**2, t <= up)
     goals.weight[span, finger, 0] = aim
     goals.weight[span, finger, 1] = aim
