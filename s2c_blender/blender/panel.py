@@ -43,11 +43,13 @@ class _Main(_Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         self._draw_source(layout, context)
-        if job.state.run:
-            _draw_progress(layout, job.state.run)
-            return
         row = layout.row()
         row.scale_y = 1.5
+        if job.state.run:
+            # A label, because a button under the mouse would lend its state to what takes its place at the end.
+            row.label(text=job.STAGES.get(job.state.run.stage, job.state.run.stage), icon="TIME")
+            _draw_progress(layout, job.state.run)
+            return
         row.operator("piano_hands.generate", icon="PLAY")
         if job.state.trouble:
             _draw_trouble(layout, context, job.state.trouble)
@@ -77,9 +79,7 @@ class _Main(_Panel):
 def _draw_progress(layout: bpy.types.UILayout, run: job.Run) -> None:
     column = layout.column()
     left = job.time_left(run.seconds_left())
-    stage = job.STAGES.get(run.stage, run.stage)
     column.progress(factor=run.fraction, text=f"{run.fraction:.0%}  {left}".strip(), type="BAR")
-    column.label(text=stage, icon="TIME")
     column.operator("piano_hands.cancel", icon="CANCEL")
 
 

@@ -18,13 +18,13 @@ import bpy
 
 MODULE = "bl_ext.user_default.s2c_piano_hands"
 RECORDING, INTERPRETER, OUT = sys.argv[sys.argv.index("--") + 1 :]
-LONGEST = 90.0  # s for one wait
+LONGEST = 60.0  # s for one wait
 job = sys.modules[f"{MODULE}.s2c_blender.blender.job"]
 
 # Height of the middles of the panel's rows below the top of the sidebar, in pixels at resolution scale 1.
 Steps = Iterator[float | Callable[[], bool]]
 
-ROWS = {"add rig": 90, "generate": 121, "cancel": 162, "preview": 178}
+ROWS = {"add rig": 90, "generate": 121, "cancel": 174, "preview": 178}
 
 
 def settings():
