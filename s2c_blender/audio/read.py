@@ -15,6 +15,7 @@ from math import gcd
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from scipy import signal
 
 from ..errors import UserError
@@ -39,8 +40,9 @@ def load_audio(
     else:
         source = checked_file(source)
         name = source.name
-    rate, frames, blocks = _open(source, name, start, duration)
-    samples = _collect(blocks, rate, frames, name)
+    with tempfile.TemporaryDirectory(prefix="piano_hands_") as folder:
+        rate, frames, blocks = _open(source, name, start, duration, Path(folder) / "sound.flac")
+        samples = _collect(blocks, rate, frames, name)
     if not len(samples):
         where = f" {start:g} s or later" if start > 0 else ""
         raise UserError(f"{name} holds no sound{where}; choose another file or range.")
@@ -72,19 +74,24 @@ def resample_blocks(blocks: Iterator[np.ndarray], rate: int, target: int) -> Ite
         yield signal.resample_poly(pending, up, down, window=window)[before // down * up :].astype(np.float32)
 
 
-def _open(
-    source: Path | bytes, name: str, start: float, duration: float | None
-) -> tuple[int, int, Iterator[np.ndarray]]:
-    """Rate, expected frames, and the mono blocks of the chosen part."""
-    import soundfile  # here, because `aud` alone reads every file where soundfile is not installed
+class _StraightFile(soundfile.SoundFile):
+    """A sound file that is read straight on: soundfile seeks after every read, which damages an mp3 at each seam."""
 
+    def seekable(self) -> bool:
+        """False, so that reading does not seek."""
+        return False
+
+
+def _open(
+    source: Path | bytes, name: str, start: float, duration: float | None, decoded: Path
+) -> tuple[int, int, Iterator[np.ndarray]]:
+    """Rate, expected frames, and the mono blocks of the chosen part; `decoded` is a file that may be made for it."""
     try:
-        file = soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source)
+        file = _StraightFile(io.BytesIO(source) if isinstance(source, bytes) else source)
     except soundfile.LibsndfileError as error:
-        opened = _open_with_blender(source, name, start, duration)
-        if opened is None:
+        if not _decode_with_blender(source, name, decoded):
             raise UserError(_cannot_read(source, name)) from error
-        return opened
+        file = _StraightFile(decoded)
     first = round(start * file.samplerate)
     wanted = file.frames - first if duration is None else min(round(duration * file.samplerate), file.frames - first)
     return file.samplerate, max(wanted, 0), _soundfile_blocks(file, first, wanted, name)
@@ -92,12 +99,9 @@ def _open(
 
 def _soundfile_blocks(file, first: int, wanted: int, name: str) -> Iterator[np.ndarray]:
     """Mono blocks of an open soundfile, from frame `first`, at most `wanted` frames."""
-    import soundfile
-
     with file:
         try:
-            if 0 < first < file.frames:
-                file.seek(first)
+            _skip(file, min(first, file.frames))
             while wanted > 0:
                 block = file.read(min(int(BLOCK * file.samplerate), wanted), dtype="float32", always_2d=True)
                 if not len(block):
@@ -109,49 +113,37 @@ def _soundfile_blocks(file, first: int, wanted: int, name: str) -> Iterator[np.n
             raise UserError(f"{name} is damaged {at:.1f} s in; try another copy of it.") from error
 
 
-def _open_with_blender(
-    source: Path | bytes, name: str, start: float, duration: float | None
-) -> tuple[int, int, Iterator[np.ndarray]] | None:
-    """The same through Blender's audio library, which reads m4a and videos; None where it is missing or fails."""
+def _skip(file, frames: int) -> None:
+    """Go to a frame of an open soundfile."""
+    if file.format != "MP3":
+        file.seek(frames)
+        return
+    while frames > 0:  # seeking in an mp3 loses what a frame borrows from the frames before it
+        step = min(frames, int(BLOCK * file.samplerate))
+        file.read(step, dtype="float32")
+        frames -= step
+
+
+def _decode_with_blender(source: Path | bytes, name: str, flac: Path) -> bool:
+    """Decode what only Blender's audio library reads (m4a, videos) to a FLAC file; False where that fails.
+
+    Straight through, because asking that library for a part can land some milliseconds off.
+    """
     try:
         import aud
     except ImportError:
-        return None
-    path, temporary = source, None
+        return False
     if isinstance(source, bytes):  # aud reads files only
-        handle, temporary = tempfile.mkstemp(suffix=Path(name).suffix)
-        with os.fdopen(handle, "wb") as file:
-            file.write(source)
-        path = temporary
+        path = flac.with_name("packed" + Path(name).suffix)
+        path.write_bytes(source)
+        source = path
     try:
-        sound = aud.Sound(str(path))
-        rate, _ = sound.specs  # raises where .data() would take the whole process down
+        sound = aud.Sound(str(source))
+        rate, _ = sound.specs  # raises where decoding would take the whole process down
+        sound.write(str(flac), int(rate), 2, aud.FORMAT_S16, aud.CONTAINER_FLAC, aud.CODEC_FLAC, 0, 16384)
     except aud.error:
-        if temporary:
-            Path(temporary).unlink()
-        return None
-    rate = round(rate)
-    length = sound.length / rate if sound.length > 0 else float("inf")  # s, an estimate for some formats
-    end = length + 1.0 if duration is None else start + duration
-    frames = max(int((min(end, length) - start) * rate), 0)
-    return rate, frames, _aud_blocks(sound, rate, start, end, temporary)
-
-
-def _aud_blocks(sound, rate: int, start: float, end: float, temporary: str | None) -> Iterator[np.ndarray]:
-    """Mono blocks of an aud.Sound between two times (s)."""
-    try:
-        position = start
-        while position < end:
-            stop = min(position + BLOCK, end)
-            block = sound.limit(position, stop).data()
-            if len(block):
-                yield block.mean(axis=1)
-            if len(block) < (stop - position) * rate - 1:
-                return
-            position = stop
-    finally:
-        if temporary:
-            Path(temporary).unlink()
+        return False
+    return True
 
 
 def _collect(blocks: Iterator[np.ndarray], rate: int, frames: int, name: str) -> np.ndarray:
