@@ -33,7 +33,9 @@ class Button:
         """Report the sentence; the panel shows it too."""
         job.fail(error)
         redraw()
-        self.report({"ERROR"}, str(error))
+        # Scripts get an exception. A pressed button gets no pop-up, which would cover the panel's sentence and cure.
+        pressed = self.options.is_invoke and not bpy.app.background
+        self.report({"WARNING" if pressed else "ERROR"}, str(error))
         return {"CANCELLED"}
 
 

@@ -24,7 +24,7 @@ job = sys.modules[f"{MODULE}.s2c_blender.blender.job"]
 # Height of the middles of the panel's rows below the top of the sidebar, in pixels at resolution scale 1.
 Steps = Iterator[float | Callable[[], bool]]
 
-ROWS = {"add rig": 90, "generate": 121, "cancel": 174, "preview": 178}
+ROWS = {"add rig": 90, "generate": 121, "cancel": 174, "preview": 178, "options": 257}
 
 
 def settings():
@@ -206,12 +206,28 @@ def preview() -> Steps:
     yield 0.5
 
 
+def options_and_trouble() -> Steps:
+    """The sub-panel opened, then a Python that is not there: the sentence and the button that cures it."""
+    settings().range = "CUSTOM"
+    yield from press("options", lambda: True)
+    yield 1.5
+    picture("10-options")
+    settings().range = "ALL"
+    preferences = bpy.context.preferences.addons[MODULE].preferences
+    preferences.interpreter = "/nowhere/python"
+    yield from press("generate", lambda: job.state.trouble is not None)
+    yield 1.0
+    picture("11-trouble")
+    assert idle() and job.state.trouble.cure == "piano_hands.show_preferences"
+    preferences.interpreter = INTERPRETER
+
+
 def sequencer() -> Steps:
     area().type = "SEQUENCE_EDITOR"
     area("SEQUENCE_EDITOR").spaces.active.view_type = "SEQUENCER"
     yield 0.5
     yield from show_tab("SEQUENCE_EDITOR")
-    picture("10-sequencer")
+    picture("12-sequencer")
     area("SEQUENCE_EDITOR").type = "VIEW_3D"
     yield 0.5
 
@@ -226,7 +242,7 @@ def load_while_running() -> Steps:
     assert idle() and worker._process.poll() is not None and not rigs()
     yield from show_tab("VIEW_3D")
     assert job.state.trouble is None
-    picture("11-loaded")
+    picture("13-loaded")
 
 
 def disable_while_running() -> Steps:
@@ -241,7 +257,7 @@ def disable_while_running() -> Steps:
     assert not hasattr(bpy.types.Scene, "piano_hands")
     hover_viewport()
     yield 1.0
-    picture("12-disabled")
+    picture("14-disabled")
 
 
 def steps() -> Steps:
@@ -251,7 +267,7 @@ def steps() -> Steps:
     add_strip()
     yield 1.0
     picture("02-music")
-    for part in (add_rig_and_undo, generate_and_cancel, generate, undo_and_redo, preview, sequencer,
+    for part in (add_rig_and_undo, generate_and_cancel, generate, undo_and_redo, preview, options_and_trouble, sequencer,
                  load_while_running, disable_while_running):  # fmt: skip
         print(part.__name__, flush=True)
         yield from part()
