@@ -21,8 +21,8 @@ REACH[[k for k, ((a, i), (_, j)) in enumerate(_NEIGHBOURS) if i == 0 and j == 0]
 def closest(points: np.ndarray, pairs: np.ndarray = PAIRS) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Closest approach of the capsule axes.
 
-    points [N, 5, >=4, 3]: joint1, joint2, joint3, tip of every finger -> distance [N, P] m, direction from the second to
-    the first [N, P, 3], and where on each segment the closest points lie, 0..1 [N, P] twice.
+    points [N, 5, >=4, 3]: joint1, joint2, joint3, tip of every finger -> distance [N, P] m, direction from the second
+    to the first [N, P, 3], and where on each segment the closest points lie, 0..1 [N, P] twice.
     Ericson, Real-Time Collision Detection, section 5.1.9.
     """
     (fa, sa), (fb, sb) = pairs[:, 0].T, pairs[:, 1].T

@@ -13,6 +13,9 @@ from . import collision, hand, keyboard
 
 WINDOW = 0.05  # s: a press this close to a note's onset plays it
 REPEAT = 0.03  # s a key needs to come up before it can be struck again
+SHORTEST = (
+    0.01  # s: even a fortissimo key needs 20 ms to its bottom, so a finger that passes quicker has not pressed it
+)
 _PITCHES = np.arange(keyboard.LOWEST, keyboard.HIGHEST + 1)
 _WHITE = _PITCHES[~keyboard.is_black(_PITCHES)]
 _BLACK = _PITCHES[keyboard.is_black(_PITCHES)]
@@ -31,7 +34,10 @@ def key_under(points: np.ndarray) -> np.ndarray:
 
 
 def _runs(pressed: np.ndarray, times: np.ndarray) -> list[tuple[float, float]]:
-    """Start and end (s) of each run of True in `pressed` [T]; no action repeats within REPEAT, such runs are one."""
+    """Start and end (s) of each run of True in `pressed` [T].
+
+    No action repeats within REPEAT: such runs are one. None is shorter than SHORTEST: the fastest key takes longer.
+    """
     edges = np.flatnonzero(np.diff(np.r_[0, pressed.astype(np.int8), 0]))
     runs: list[tuple[float, float]] = []
     for a, b in zip(edges[::2], edges[1::2], strict=True):
@@ -39,7 +45,7 @@ def _runs(pressed: np.ndarray, times: np.ndarray) -> list[tuple[float, float]]:
         if runs and start - runs[-1][1] < REPEAT:
             start = runs.pop()[0]
         runs.append((start, end))
-    return runs
+    return [run for run in runs if run[1] - run[0] >= SHORTEST]
 
 
 def presses_by_hands(times: np.ndarray, pads: np.ndarray) -> np.ndarray:

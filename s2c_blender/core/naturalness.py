@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How strokes are made, measured on a motion: the published facts about pianists of DESIGN section 4.
 
-Each function looks at every stroke of fingers 2 to 5 (1 to 5 where it says so) from the peak of the fingertip's path down
-to the key's bottom.
+Each function looks at every stroke of fingers 2 to 5 (1 to 5 where it says so) from the peak of the fingertip's path
+down to the key's bottom.
 """
 
 from dataclasses import dataclass
@@ -68,8 +68,8 @@ def measure(motion: HandMotion) -> Strokes:
 def _stroke(motion, pads, adds, n, note, gap, mine):
     """One row of Strokes, or None where the finger does not come down from above."""
     finger, onset = int(note["finger"]), note["onset"]
-    bottom = int(round(motion.keys[n, 1] * motion.fps))
-    first = max(int(round((onset - min(2.0 * gap, 0.5)) * motion.fps)), 0)
+    bottom = round(motion.keys[n, 1] * motion.fps)
+    first = max(round((onset - min(2.0 * gap, 0.5)) * motion.fps), 0)
     if bottom - first < 3 or bottom >= len(pads):
         return None
     height = pads[first : bottom + 1, finger, 2] - keyboard.key_top(note["pitch"])

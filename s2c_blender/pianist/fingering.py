@@ -8,7 +8,7 @@ the hand has to go is counted as in Al Kasimi et al. (2007) by the move of a han
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -47,7 +47,7 @@ class _State:
     now: float
 
 
-@lru_cache(maxsize=None)
+@cache
 def chord_cost(low: int, high: int, interval: int, black_low: bool, black_high: bool) -> float:
     """Cost of two fingers down together, `low` on the lower key (right hand; intervals in semitones, >= 0)."""
     if low >= high:
@@ -67,7 +67,7 @@ def _blacks(finger: int, black: bool) -> float:
     return 0.25 * (finger in (0, 4)) * black
 
 
-@lru_cache(maxsize=None)
+@cache
 def step_cost(before: int, after: int, interval: int, black_before: bool, black_after: bool, legato: bool) -> float:
     """Cost of finger `before` followed by `after`, `interval` semitones higher (right hand, negative: lower)."""
     if before == after:
@@ -106,8 +106,8 @@ def step_cost(before: int, after: int, interval: int, black_before: bool, black_
 def finger_hand(notes: np.ndarray, left: bool, finger_cost: np.ndarray | None = None) -> np.ndarray:
     """Fingers 0..4 (thumb .. little) for one hand's notes [M] (NOTE array sorted by onset); known fingers stay.
 
-    finger_cost [M, 5], if given, is added for playing a note with a finger (a model's opinion). Chords of more than five
-    keys must have been thinned before (playable.py); ValueError otherwise.
+    finger_cost [M, 5], if given, is added for playing a note with a finger (a model's opinion). Chords of more than
+    five keys must have been thinned before (playable.py); ValueError otherwise.
     """
     result = notes["finger"].astype(int)
     pitch = -notes["pitch"].astype(int) if left else notes["pitch"].astype(int)  # the left hand is a mirrored right one
@@ -142,7 +142,7 @@ def finger_hand(notes: np.ndarray, left: bool, finger_cost: np.ndarray | None = 
 
 
 def _respects(choice: tuple[int, ...], known: np.ndarray) -> bool:
-    return all(k == UNKNOWN or k == f for f, k in zip(choice, known, strict=True))
+    return all(k in (UNKNOWN, f) for f, k in zip(choice, known, strict=True))
 
 
 def _own_cost(fingers, group, pitch, black, finger_cost) -> float:

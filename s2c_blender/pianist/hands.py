@@ -130,7 +130,7 @@ def assign_hands(notes: np.ndarray, hand_cost: np.ndarray | None = None, beam: i
 
 
 def _splits(known: list[int]) -> list[tuple[int, ...]]:
-    """All ways to give a chord (low to high) to the hands: the left takes the lower part, unless labels say otherwise."""
+    """All ways to give a chord (low to high) to the hands: the left takes the lower part; labels are kept."""
     free = known.count(UNKNOWN)
     splits = []
     for cut in range(free, -1, -1):

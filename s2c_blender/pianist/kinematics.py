@@ -3,8 +3,8 @@
 """The right hand as 22 numbers a frame, its points in the piano frame, and their analytic derivatives.
 
 q = wrist position (3, metres), yaw, pitch, roll of the wrist (R = Rz Rx Ry, radians), thumb spread and three flexions
-(4), then spread, MCP and PIP flexion of index, middle, ring and little finger (3 each). A finger's DIP joint follows its
-PIP joint (DESIGN section 3: about two thirds) plus an offset that a prior may bring.
+(4), then spread, MCP and PIP flexion of index, middle, ring and little finger (3 each). A finger's DIP joint follows
+its PIP joint (DESIGN section 3: about two thirds) plus an offset that a prior may bring.
 """
 
 from dataclasses import dataclass

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-
 from threadpoolctl import threadpool_limits
 
 from ..core import hand as hand_model
@@ -175,7 +174,10 @@ class _Player:
         near = (self.keys[:, 3] > time[0]) & (self.keys[:, 0] < time[-1])
         notes, keys = self.notes[near], self.keys[near]
         q = solve(guess, goals, self.blacks, self.fps, self.p, history, rounds=14)
-        strokes.settle(goals, self._pads(q, goals), notes, keys, time)
+        before = None
+        if len(history):
+            before = kinematics.pose(history[-1:], self.dip_offset[start - 1 : start]).world[0, :, 4]
+        strokes.settle(goals, self._pads(q, goals), before, notes, keys, time)
         q = solve(q, goals, self.blacks, self.fps, self.p, history, rounds=8)
         for _ in range(_PROOFS):
             if not strokes.mark_mistakes(goals, self._pads(q, goals), notes, keys, time, self.sign):

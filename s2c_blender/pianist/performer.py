@@ -64,7 +64,7 @@ class Performer:
     contact: float = 1 / 0.0003**2
     aim: float = 1 / 0.0007**2
     clearance_weight: float = 1 / 0.0005**2
-    collision_weight: float = 1 / 0.0005**2
+    collision_weight: float = 1 / 0.00025**2
     limit_weight: float = 1 / np.radians(0.25) ** 2
     hand_weight: float = 1 / 0.004**2
     clearance: float = 0.004

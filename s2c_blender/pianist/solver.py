@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Trajectory optimisation of one (right) hand: banded Gauss-Newton over all frames of a window at once.
 
-Every term is a weighted square of a residual; all but smoothness live in one frame, and smoothness couples equal degrees
-of freedom up to three frames apart, so the normal matrix has bandwidth 3 * 22 and one Cholesky solve is linear in time.
+Every term is a weighted square of a residual. All but smoothness and the ties between fingers live in one frame, and
+these couple frames at most three apart: the normal matrix is banded (3 * 22) and a Cholesky solve is linear in time.
 """
 
 from dataclasses import dataclass
@@ -45,8 +45,8 @@ class Goals:
 def surface(points: np.ndarray, blacks: np.ndarray, margin: float) -> np.ndarray:
     """Height [...] m of the unpressed keys under points [..., 3]; ramps of `margin` lead up to the black keys.
 
-    blacks: x of the black keys' centres, ascending. Its slope is left out of the optimisation on purpose: a finger near a
-    black key is lifted over it, not pushed aside, and the steps stay stable.
+    blacks: x of the black keys' centres, ascending. Its slope is left out of the optimisation on purpose: a finger near
+    a black key is lifted over it, not pushed aside, and the steps stay stable.
     """
     x, y = points[..., 0], points[..., 1]
     right = np.clip(np.searchsorted(blacks, x), 1, len(blacks) - 1)
@@ -241,7 +241,7 @@ def _tie_gradient(q: np.ndarray, weight: float) -> np.ndarray:
 
 
 def _add_ties(band: np.ndarray, weight: float, history: int) -> None:
-    """The same term's second derivatives into the banded matrix [_BAND + 1, frames, DOF]; `history`: frames before it."""
+    """The same term's second derivatives into the band [_BAND + 1, frames, DOF]; `history`: frames before it."""
     ends = np.full(band.shape[1], 2.0 * weight)
     ends[-1] = weight
     if not history:

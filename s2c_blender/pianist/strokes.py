@@ -109,15 +109,26 @@ def stroke_goals(
     return goals
 
 
-def settle(goals: Goals, pads: np.ndarray, notes: np.ndarray, keys: np.ndarray, time: np.ndarray) -> None:
-    """Let every finger stay where it stands on its key: goals of the held frames become the mean of `pads` [N, 5, 3]."""
+def settle(
+    goals: Goals,
+    pads: np.ndarray,
+    before: np.ndarray | None,
+    notes: np.ndarray,
+    keys: np.ndarray,
+    time: np.ndarray,
+) -> None:
+    """Let every finger stay where it stands on its key: goals of held frames become the mean of `pads` [N, 5, 3].
+
+    before [5, 3]: pads in the frame before `time`, if there is one; keys that are down already stay where they are held.
+    """
     for note, (down, _, lift_off, up) in zip(notes, keys, strict=True):
         held = slice(*np.searchsorted(time, (down, max(lift_off, down + 0.02))))
         if held.start == held.stop:
             continue
         finger = int(note["finger"])
         span = slice(held.start, np.searchsorted(time, up))
-        where = pads[held, finger, :2].mean(0)
+        going_on = before is not None and down < time[0]
+        where = before[finger, :2] if going_on else pads[held, finger, :2].mean(0)
         room = goals.slack[held.start, finger, :2] + 0.003  # a stretched hand plays near the keys' edges
         low, high = goals.pad[held.start, finger, :2] - room, goals.pad[held.start, finger, :2] + room
         goals.pad[span, finger, :2] = np.clip(where, low, high)
@@ -265,8 +276,8 @@ def _stroke(
     """One note into the goals: reach over the key, lift, strike, hold, release."""
     top = float(keyboard.key_top(note["pitch"]))
     loud = float(loudness(note["velocity"]))
-    down, bottom, lift_off, up = key
-    # Anticipation: the peak comes about one tone before the stroke, higher when loud or fast (Dalla Bella & Palmer 2011).
+    down, _bottom, lift_off, up = key
+    # The peak comes about one tone before the stroke, higher when loud or fast (Dalla Bella & Palmer 2011).
     rise = float(np.clip(tone, 0.07, 0.28))
     rise = min(rise, 0.75 * max(down - free_from, 0.02))
     fast = float(np.clip((1 / tone - 2) / 6, 0, 1)) if np.isfinite(tone) else 0.0
