@@ -119,7 +119,7 @@ def settle(
 ) -> None:
     """Let every finger stay where it stands on its key: goals of held frames become the mean of `pads` [N, 5, 3].
 
-    before [5, 3]: pads in the frame before `time`, if there is one; keys that are down already stay where they are held.
+    before [5, 3]: pads in the frame before `time`, if there is one; fingers that hold keys already stay there.
     """
     for note, (down, _, lift_off, up) in zip(notes, keys, strict=True):
         held = slice(*np.searchsorted(time, (down, max(lift_off, down + 0.02))))

@@ -13,10 +13,10 @@ from s2c_blender.core.notes import Score, make_notes
 def motion():
     rng = np.random.default_rng(0)
     notes = make_notes([0.5, 0.2], [0.9, 0.4], [64, 60], [80, 70], [1, 0], [2, 4])
+    hands = [rng.normal(size=shape) for shape in ((9, 3), (9, 16, 3)) * 2]
     return HandMotion(
-        60.0, *(rng.normal(size=s) for s in ((9, 3), (9, 16, 3)) * 2), notes, rng.normal(size=(2, 4)), np.array([[0.0, 1.0]]),
-        start=3.25, meta={"seed": 7},
-    )  # fmt: skip
+        60.0, *hands, notes, rng.normal(size=(2, 4)), np.array([[0.0, 1.0]]), start=3.25, meta={"seed": 7}
+    )
 
 
 def test_round_trip(tmp_path, motion):

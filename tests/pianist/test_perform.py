@@ -40,12 +40,7 @@ def test_bundled_piece(repo):
 
 @pytest.mark.parametrize("name", PIECES)
 def test_recorded_pieces(shared_dir, name):
-    score = shared_score(shared_dir, name, 12.0)
-    found = figures(score, name)
-    if name.startswith("fast"):  # at the edge of what hands can do: what falls short is in docs/pianist.md
-        assert found["f1_asked"] >= 0.97 and found["wrong_per_minute"] <= 20 and found["finger_depth_mm"] <= 4
-        return
-    assert_good(found)
+    assert_good(figures(shared_score(shared_dir, name, 12.0), name))
 
 
 def test_same_seed_same_motion_other_seed_other_motion():
@@ -60,8 +55,12 @@ def test_windows_join_without_a_jerk():
     motion, _ = perform(score)
     jerk = np.abs(np.diff(motion.right_position, 3, axis=0)).max(1)
     seams = [round(12.0 * k * motion.fps) for k in (1, 2)]
-    at_seams = np.concatenate([jerk[s - 6 : s + 6] for s in seams])
-    assert at_seams.max() <= 1.1 * np.percentile(jerk[120:-120], 99.5)
+    at_seams = np.zeros(len(jerk), bool)
+    for seam in seams:
+        at_seams[seam - 6 : seam + 6] = True
+    elsewhere = jerk[~at_seams][120:-120]
+    print(f"largest jerk at seams {jerk[at_seams].max():.1e}, elsewhere {elsewhere.max():.1e} m/frame^3")
+    assert jerk[at_seams].max() <= 1.1 * elsewhere.max()
 
 
 def test_silence_is_a_resting_hand():
