@@ -267,8 +267,9 @@ def steps() -> Steps:
     add_strip()
     yield 1.0
     picture("02-music")
-    for part in (add_rig_and_undo, generate_and_cancel, generate, undo_and_redo, preview, options_and_trouble, sequencer,
-                 load_while_running, disable_while_running):  # fmt: skip
+    parts = [add_rig_and_undo, generate_and_cancel, generate, undo_and_redo, preview]
+    parts += [options_and_trouble, sequencer, load_while_running, disable_while_running]
+    for part in parts:
         print(part.__name__, flush=True)
         yield from part()
 
