@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A short .mp4 with sound of the scene's frame range."""
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
 
-from ..errors import UserError
+from ..errors import ENVIRONMENT, UserError
 from ..outputs import blender_failed, whole_file
 
 RIG_CAMERA = "ThreeQuarter"  # the rig's camera that shows both hands best
@@ -37,6 +39,7 @@ def render_video(
                 bpy.ops.render.render(animation=True, scene=scene.name)
         except RuntimeError as error:
             raise blender_failed(path, error) from error
+        _check_whole(part, path.name)
 
 
 def find_camera(scene: bpy.types.Scene, name: str | None) -> bpy.types.Object:
@@ -139,18 +142,59 @@ class _Kept:
 
 @contextmanager
 def _told(scene: bpy.types.Scene, on_progress: Callable[[float], None] | None) -> Iterator[None]:
-    """Call `on_progress` with the fraction done after each frame of an animation render."""
+    """Call `on_progress` with the fraction done after each frame; an exception there, or Ctrl-C, ends the render."""
     handlers = bpy.app.handlers.render_post
+    stopped: list[BaseException] = []
 
-    def frame_done(rendered, _depsgraph=None) -> None:
-        span = max(rendered.frame_end - rendered.frame_start + 1, 1)
-        on_progress((rendered.frame_current - rendered.frame_start + 1) / span)
+    def frame_done(rendered: bpy.types.Scene, _depsgraph=None) -> None:
+        first, last = rendered.frame_start, rendered.frame_end
+        try:
+            if on_progress and not stopped:
+                on_progress((rendered.frame_current - first + 1) / max(last - first + 1, 1))
+        except BaseException as error:  # Blender would print it and render on
+            stopped.append(error)
+        if stopped:
+            rendered.frame_current = last + 1  # ends Blender's loop over the frames
 
-    if on_progress is None:
+    frame = scene.frame_current
+    handlers.append(frame_done)
+    try:
+        with _signals_noted(stopped):
+            yield
+    finally:
+        handlers.remove(frame_done)
+        scene.frame_set(frame)
+    if stopped:
+        raise stopped[0]
+
+
+@contextmanager
+def _signals_noted(stopped: list[BaseException]) -> Iterator[None]:
+    """Note Ctrl-C and SIGTERM instead of raising them: that would happen on entering a handler, and Blender drops it."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers.append(frame_done)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: stopped.append(KeyboardInterrupt())) for number in numbers]
     try:
         yield
     finally:
-        handlers.remove(frame_done)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _check_whole(video: Path, name: str) -> None:
+    """UserError for a video that a full disk cut short: Blender reports nothing then. An .mp4 is a chain of boxes."""
+    kinds, size = [], video.stat().st_size if video.exists() else 0
+    with video.open("rb") if size else nullcontext() as file:
+        place = 0
+        while place + 8 <= size:
+            file.seek(place)
+            header = file.read(16)
+            length = int.from_bytes(header[:4], "big")
+            if length == 1:
+                length = int.from_bytes(header[8:], "big")
+            kinds.append(header[4:8])
+            place += max(length, 8)
+    if b"moov" not in kinds or place != size:
+        raise UserError(f"{name} could not be written to its end: is the disk full?", ENVIRONMENT)

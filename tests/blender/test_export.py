@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """FBX by round trip, video, saved files: whole or absent."""
 
+import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from s2c_blender.blender import export, keying, rig  # noqa: E402
+from s2c_blender.blender import export, keying, render, rig  # noqa: E402
 from s2c_blender.blender import scene as scenes  # noqa: E402
 from s2c_blender.blender.render import Look, find_camera, render_video  # noqa: E402
 from s2c_blender.core.hand import JOINTS  # noqa: E402
@@ -133,6 +135,31 @@ def test_video_has_picture_and_sound(scene, played, tmp_path):
     streams = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30).stdout.split()
     assert streams[0] == "video,64,12"
     assert len(streams) == (1 if silent else 2)
+
+
+def test_stopping_a_video(scene, played, tmp_path):
+    fractions = []
+
+    def stop(fraction: float) -> None:
+        fractions.append(fraction)
+        if len(fractions) == 2:
+            os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C, while Blender renders
+
+    with pytest.raises(KeyboardInterrupt):
+        render_video(scene, tmp_path / "song.mp4", Look(width=64, height=36), stop)
+    assert len(fractions) < 5
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_video_cut_short_is_refused(scene, played, tmp_path):
+    path = tmp_path / "song.mp4"
+    scene.frame_end = 2
+    render_video(scene, path, Look(width=64, height=36))
+    render._check_whole(path, path.name)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(UserError, match="disk full"):
+        render._check_whole(path, path.name)
 
 
 def test_cameras_by_part_of_their_name(scene, played):
