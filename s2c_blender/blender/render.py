@@ -170,7 +170,7 @@ def _told(scene: bpy.types.Scene, on_progress: Callable[[float], None] | None) -
 
 @contextmanager
 def _signals_noted(stopped: list[BaseException]) -> Iterator[None]:
-    """Note Ctrl-C and SIGTERM instead of raising them: that would happen on entering a handler, and Blender drops it."""
+    """Note Ctrl-C and SIGTERM instead of raising them: that would happen on entering a handler, and it is lost."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
