@@ -29,7 +29,6 @@ STAGES = {
     "reading": "Reading the music",
     "listening": "Listening for notes",
     "playing": "Playing them",
-    "keying": "Setting keyframes",
 }
 _LOGGER = logging.getLogger(__name__)
 
