@@ -43,7 +43,7 @@ def transcribe(
     Raises UserError when there is no PyTorch or the sound holds no piano notes.
     """
     sound = _mono(samples, rate)
-    device, half = _choose_device(device)
+    device, half = choose_device(device)
     entry = None
     if cache_dir is not None:
         entry = Path(cache_dir) / f"{_content_hash(sound, half)}.npz"
@@ -71,7 +71,7 @@ def _mono(samples: np.ndarray, rate: int) -> np.ndarray:
     return np.ascontiguousarray(sound)
 
 
-def _choose_device(device: str) -> tuple[str, bool]:
+def choose_device(device: str) -> tuple[str, bool]:
     """The device to use, and whether it is quick with bfloat16; UserError without PyTorch or the device asked for."""
     try:
         import torch
