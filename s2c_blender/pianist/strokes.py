@@ -173,9 +173,11 @@ def missed(pads: np.ndarray, notes: np.ndarray, keys: np.ndarray, time: np.ndarr
 
 def variation(frames: int, fps: float, rng: np.random.Generator, p: Performer) -> np.ndarray:
     """Slow wandering of the posture [frames, 22] (no two repetitions are alike), a fraction of its spread."""
-    noise = rng.standard_normal((frames, kinematics.DOF))
-    slow = gaussian_filter1d(noise, 0.7 * fps, axis=0, mode="nearest")
-    slow *= np.sqrt(2 * np.sqrt(np.pi) * 0.7 * fps)  # back to unit variance
+    width = 0.7 * fps  # frames
+    edge = round(4 * width)  # so that the ends wander as little as the middle
+    noise = rng.standard_normal((frames + 2 * edge, kinematics.DOF))
+    slow = gaussian_filter1d(noise, width, axis=0)[edge : edge + frames]
+    slow *= np.sqrt(2 * np.sqrt(np.pi) * width)  # back to unit variance
     slow[:, :2] = 0.0  # the way along the keys is the music's
     return p.wander * p.posture_spread * slow
 

@@ -8,7 +8,7 @@ import pytest
 from s2c_blender.audio.midi import read_midi
 from s2c_blender.core import hand, metrics
 from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes
-from s2c_blender.pianist import Performer, perform
+from s2c_blender.pianist import Performer, kinematics, perform
 from tests.pianist.music import chords, line, sampled, shared_score
 
 PIECES = ("slow_chopin_nocturne_op27_no2", "fast_chopin_etude_op10_no8", "ragtime_pineapple_rag", "pop_pop909_761")
@@ -158,3 +158,15 @@ def test_progress_rises_to_one_and_can_stop_the_work():
 
     with pytest.raises(KeyboardInterrupt):
         perform(line([60, 62, 64], 2), on_progress=stop)
+
+
+def test_hands_rest_in_a_relaxed_posture_before_and_after_the_music():
+    motion, _ = perform(line([60, 62, 64], 3, start=2.0))
+    relaxed = Performer().posture(np.zeros(1), np.zeros(1))[0, 6:]
+    for side in (0, 1):
+        position, rotation = motion.hand(side)
+        if side == 0:
+            position, rotation = hand.mirror(position, rotation)
+        q, _ = kinematics.from_motion(position, rotation)
+        for ends in (q[:30], q[-15:]):
+            assert np.degrees(np.abs(ends[:, 6:] - relaxed)).max() < 30
