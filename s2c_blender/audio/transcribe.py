@@ -89,7 +89,7 @@ def choose_device(device: str) -> tuple[str, bool]:
         raise UserError(f"PyTorch finds no device {device!r} here; choose auto or cpu.", ENVIRONMENT)
     if device.startswith("cuda"):
         return device, torch.cuda.is_bf16_supported()
-    able = torch.cpu.get_capabilities()
+    able = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch does not tell
     # Where the processor has no instructions for it, bfloat16 is emulated, slower than plain float32.
     return device, device == "cpu" and any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
@@ -207,7 +207,13 @@ def _load(entry: Path) -> Score | None:
 
 
 def _save(score: Score, entry: Path) -> None:
-    """Write a cache entry: whole or not at all."""
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(entry) as file:
-        np.savez_compressed(file, notes=score.notes, pedal=score.pedal)
+    """Write a cache entry: whole or not at all; UserError when the folder refuses it."""
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(entry) as file:
+            np.savez_compressed(file, notes=score.notes, pedal=score.pedal)
+    except OSError as error:
+        raise UserError(
+            f"The transcription cannot be kept in {entry.parent} ({error.strerror or error}); "
+            "choose another cache folder or make room there."
+        ) from error

@@ -126,6 +126,12 @@ def test_cache_is_by_content(tmp_path, listens):
     assert len(listens) == 2  # one sample decides; a mono sound in two channels is the same sound
 
 
+def test_cache_folder_that_cannot_be_written(tmp_path, listens):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be kept in"):
+        transcribe(np.ones((RATE, 1), np.float32), RATE, cache_dir=tmp_path / "file" / "cache")
+
+
 def test_silence_and_noise_are_no_piano(network):
     rng = np.random.default_rng(0)
     for level in (0.0, 1e-5, 0.05):
