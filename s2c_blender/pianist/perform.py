@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ..core import collision, keyboard
 from ..core import hand as hand_model
-from ..core import keyboard
 from ..core.motion import HandMotion
 from ..core.notes import LEFT, RIGHT, Score
 from . import kinematics, playable, strokes
@@ -19,7 +19,8 @@ from .performer import Performer
 from .solver import Goals, solve
 
 WINDOW, AHEAD = 12.0, 1.5  # s solved at once, and s of them that the next window solves again
-_PROOFS = 2  # times a window is read for wrong keys and corrected
+_PROOFS = 2  # times a window is read for wrong keys and entangled fingers, and corrected
+_ENTANGLED = 0.0008  # m that fingers may press into each other
 _TRIES = 2  # times a window is solved at most: once more without the notes that turned out to be out of reach
 TAIL = 1.0  # s after the last note
 _BLACKS = np.array([keyboard.key_x(k) for k in range(keyboard.LOWEST, keyboard.HIGHEST + 1) if keyboard.is_black(k)])
@@ -180,7 +181,9 @@ class _Player:
         strokes.settle(goals, self._pads(q, goals), before, notes, keys, time)
         q = solve(q, goals, self.blacks, self.fps, self.p, history, rounds=8)
         for _ in range(_PROOFS):
-            if not strokes.mark_mistakes(goals, self._pads(q, goals), notes, keys, time, self.sign):
+            pose = kinematics.pose(q, goals.dip_offset)
+            entangled = (collision.REACH - collision.closest(pose.local)[0]).max() > _ENTANGLED
+            if not strokes.mark_mistakes(goals, pose.world[:, :, 4], notes, keys, time, self.sign) and not entangled:
                 break
             q = solve(q, goals, self.blacks, self.fps, self.p, history, rounds=6)
         return q

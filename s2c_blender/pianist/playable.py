@@ -156,8 +156,8 @@ def _reach_from(notes: np.ndarray, down: list[int], new: int, side: int) -> bool
         gap = onset - notes["onset"][d]
         if other != finger and gap < _ROLL:
             # One chord, too wide for these two fingers: roll it, the first key is only tapped.
-            if far > 0.006:
-                notes["onset"][new] += max(0.03 + far / _FASTEST - gap, 0.0)
+            if far > 0.014:
+                notes["onset"][new] += np.clip(0.03 + far / _FASTEST - gap, 0.0, _ROLL - gap)
                 ends[d] = notes["onset"][d] + _TAP
             continue
         if end < notes["onset"][d] + 0.04:
