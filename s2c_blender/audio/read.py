@@ -8,6 +8,7 @@ mono signal (1.9 GB), whatever the file holds.
 
 import io
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -171,7 +172,7 @@ def _cannot_read(source: Path | bytes, name: str) -> str:
     kind = _container(head)
     tracks = b"" if kind is None else source if isinstance(source, bytes) else _track_list(source, kind)
     picture, sound = _TRACK_MARKS.get(kind, (b"", b""))
-    if kind and sound in tracks and find_spec("aud") is None:
+    if kind and sound in tracks and "aud" not in sys.modules and find_spec("aud") is None:
         return f"{name} cannot be decoded without Blender's sound library; convert it to WAV, FLAC, MP3, OGG or Opus."
     if kind and picture in tracks and sound not in tracks:
         return f"{name} is a video without sound; choose a file that has a sound track."

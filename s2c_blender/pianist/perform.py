@@ -156,10 +156,10 @@ class _Player:
         known = np.flatnonzero(self.q[start:stop].any(1))  # the window before has looked ahead
         guess[known] = self.q[start:stop][known]
         sure = stop if stop == len(self.time) else stop - round(AHEAD * self.fps)
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             goals = self.goals(start, stop)
             goals.obstacle = obstacle
-            guess = self._optimise(guess, goals, start, stop)
+            guess = self._optimise(guess, goals, start, stop, rounds=8 if attempt else 14)
             missed = strokes.missed(self._pads(guess, goals), self.notes, self.keys, self.time[start:stop], self.sign)
             missed &= self.keys[:, 0] < self.time[sure - 1]
             if not missed.any():
@@ -168,13 +168,13 @@ class _Player:
             self.notes, self.keys = self.notes[~missed], self.keys[~missed]
         self.q[start:stop] = guess
 
-    def _optimise(self, guess: np.ndarray, goals: Goals, start: int, stop: int) -> np.ndarray:
+    def _optimise(self, guess: np.ndarray, goals: Goals, start: int, stop: int, rounds: int) -> np.ndarray:
         """Solve, let the fingers settle on their keys, then read for wrong keys and correct."""
         history = self.q[max(start - 3, 0) : start]
         time = self.time[start:stop]
         near = (self.keys[:, 3] > time[0]) & (self.keys[:, 0] < time[-1])
         notes, keys = self.notes[near], self.keys[near]
-        q = solve(guess, goals, self.blacks, self.fps, self.p, history, rounds=14)
+        q = solve(guess, goals, self.blacks, self.fps, self.p, history, rounds)
         before = None
         if len(history):
             before = kinematics.pose(history[-1:], self.dip_offset[start - 1 : start]).world[0, :, 4]

@@ -151,12 +151,13 @@ def test_file_range(settings, tune, tmp_path):
 
 def test_one_press_adds_the_rig_and_keys_it(settings, tune, tmp_path):
     settings.source, settings.filepath, settings.file_frame = "FILE", str(tune), 10
+    had_torch = "torch" in sys.modules  # of another test in this process
     assert bpy.ops.piano_hands.generate() == {"FINISHED"}
     report = json.loads(settings.report)
     assert report["notes_found"] == report["notes_played"] == 6 and report["dropped"] == []
     assert all(hand_actions(settings.rig)) and not preview.is_shown(settings.rig)
     assert report["last_frame"] > 10 + 1.35 * bpy.context.scene.render.fps
-    assert "torch" not in sys.modules
+    assert had_torch or "torch" not in sys.modules
     assert job.state == job.State()
     fbx = tmp_path / "hands.fbx"
     assert bpy.ops.piano_hands.export_fbx(filepath=str(fbx)) == {"FINISHED"}
