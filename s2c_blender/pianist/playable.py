@@ -3,6 +3,7 @@
 """What two hands cannot do is thinned, rolled or let go early, and reported; the hand is never torn."""
 
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from ..core import keyboard
 from ..core.notes import LEFT, RIGHT
 from .hands import tones
 
-ROLLED = 19  # semitones (a twelfth): wider chords lose a note, narrower ones are rolled
+ROLLED = 19  # semitones (a twelfth): wider chords lose a note, narrower ones that do not fit are rolled
 _ROLL = 0.045  # s between the first and the last key of a chord that has to be rolled
 _TAP = 0.06  # s: a key is held at least this long
 _SPEED, _FASTEST = 1.8, 2.4  # m/s: mean speed of a hand on its way to another key, at ease and at most
@@ -18,12 +19,12 @@ _HOP = (
     0.085  # s from a key's release to the next stroke without any way to go: the rise of one, the descent of the other
 )
 _CLIMB = 0.04  # s more when one finger has to get up to a black key, or down from it
-_WIDE = 0.197  # m between two held keys of one hand; beyond it a chord is rolled
+_STRETCH = 0.010  # m more than that for the length of a chord
 _REACH = {  # metres between the keys of two fingers, at most; beyond it one of the keys is let go
     (0, 1): 0.112,
     (0, 2): 0.150,
     (0, 3): 0.168,
-    (0, 4): _WIDE,
+    (0, 4): 0.197,
     (1, 2): 0.072,
     (1, 3): 0.096,
     (1, 4): 0.106,
@@ -70,18 +71,18 @@ def clean(notes: np.ndarray, report: Report) -> np.ndarray:
 
 
 def thin(notes: np.ndarray, report: Report) -> np.ndarray:
-    """At most five keys and a twelfth for each hand at once: what is too wide goes to the other hand or is dropped."""
+    """Chords that a hand can hold: what does not fit goes to the other hand, is dropped, or is left to be rolled."""
     keep = np.ones(len(notes), bool)
     for group in tones(notes["onset"]):
         group = group[np.argsort(notes["pitch"][group], kind="stable")]
         for hand in (LEFT, RIGHT):
             mine = [int(n) for n in group if notes["hand"][n] == hand]
-            theirs = [int(n) for n in group if notes["hand"][n] == 1 - hand]
-            while len(mine) > 1 and (len(mine) > 5 or _apart(notes, mine) > _WIDE):
+            while len(mine) > 1 and not _fits(notes, mine, hand):
                 inner = mine[0] if hand == RIGHT else mine[-1]  # the note next to the other hand
+                theirs = _lately(notes, group, 1 - hand)
                 together = sorted([*theirs, inner], key=lambda n: notes["pitch"][n])
-                if theirs and len(together) <= 5 and _apart(notes, together) <= _WIDE:
-                    notes["hand"][inner], theirs = 1 - hand, together
+                if theirs and _fits(notes, together, 1 - hand):
+                    notes["hand"][inner] = 1 - hand
                     mine.remove(inner)
                 elif len(mine) > 5 or _span(notes, mine) > ROLLED:
                     victim = _least_audible(notes, mine, hand)
@@ -90,17 +91,28 @@ def thin(notes: np.ndarray, report: Report) -> np.ndarray:
                     report.drop(notes[victim], reason)
                     mine.remove(victim)
                 else:
-                    break  # let_go rolls it
+                    break
     return notes[keep]
+
+
+def _lately(notes: np.ndarray, group: np.ndarray, hand: int) -> list[int]:
+    """What `hand` plays together with the chord `group` or has played in the last 0.6 s: where it is."""
+    first = np.searchsorted(notes["onset"], notes["onset"][group].min() - 0.6)
+    return [n for n in range(first, int(group.max()) + 1) if notes["hand"][n] == hand]
+
+
+def _fits(notes: np.ndarray, which: list[int], hand: int) -> bool:
+    """Whether some fingers of a hand reach all the keys of `which` (low to high) at once."""
+    x = np.unique(keyboard.key_x(notes["pitch"][which])) * (1 if hand == RIGHT else -1)
+    x.sort()
+    return any(
+        all(x[b] - x[a] <= _REACH[fingers[a], fingers[b]] + _STRETCH for a, b in combinations(range(len(x)), 2))
+        for fingers in combinations(range(5), len(x))
+    )
 
 
 def _span(notes: np.ndarray, which: list[int]) -> int:
     return int(notes["pitch"][which[-1]]) - int(notes["pitch"][which[0]])
-
-
-def _apart(notes: np.ndarray, which: list[int]) -> float:
-    """Metres between the outer keys of the notes `which` (low to high)."""
-    return float(np.ptp(keyboard.key_x(notes["pitch"][[which[0], which[-1]]])))
 
 
 def _least_audible(notes: np.ndarray, mine: list[int], hand: int) -> int:
@@ -156,7 +168,7 @@ def _reach_from(notes: np.ndarray, down: list[int], new: int, side: int) -> bool
         gap = onset - notes["onset"][d]
         if other != finger and gap < _ROLL:
             # One chord, too wide for these two fingers: roll it, the first key is only tapped.
-            if far > 0.014:
+            if far > _STRETCH + 0.004:
                 notes["onset"][new] += np.clip(0.03 + far / _FASTEST - gap, 0.0, _ROLL - gap)
                 ends[d] = notes["onset"][d] + _TAP
             continue
