@@ -33,7 +33,7 @@ class Goals:
     tilt: np.ndarray  # [N, 5] slope of the finger's key: the pad's goal sinks by tilt * (hinge - y)
     weight: np.ndarray  # [N, 5, 3] 1 / m^2; 0 where a finger is free
     slack: np.ndarray  # [N, 5, 3] m of deviation that costs nothing
-    idle: np.ndarray  # [N, 5] bool: the pad's height goal counts from whatever key is under it
+    idle: np.ndarray  # [N, 5] bool: the pad hovers, higher over a black key
     striking: np.ndarray  # [N, 5] bool: the finger is on, or on its way down to, its key
     guard: np.ndarray  # [N, 5] 1 / m^2: weight of staying clear above keys that are not to be pressed
     prior: np.ndarray  # [N, 22] posture to fall back to
@@ -105,7 +105,7 @@ def _add_points(normal: _Normal, q: np.ndarray, pose: kinematics.Pose, goals: Go
     # Height counts from the key's surface where the pad is, and the key slopes when it is down.
     jac[..., 2, :] -= goals.tilt[..., None] * jac[..., 1, :]
     off = pads - goals.pad
-    off[..., 2] -= np.where(goals.idle, height, 0.0)
+    off[..., 2] -= np.where(goals.idle, np.maximum(height + p.clearance - p.hover, 0.0), 0.0)
     off[..., 2] += goals.tilt * (keyboard.HINGE_Y - pads[..., 1])
     off = np.sign(off) * np.maximum(np.abs(off) - goals.slack, 0)
 
