@@ -8,12 +8,11 @@ mono signal (1.9 GB), whatever the file holds.
 
 import io
 import os
-import sys
 import tempfile
 from collections.abc import Iterator
-from importlib.util import find_spec
 from math import gcd
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import soundfile
@@ -130,9 +129,8 @@ def _decode_with_blender(source: Path | bytes, name: str, flac: Path) -> bool:
 
     Straight through, because asking that library for a part can land some milliseconds off.
     """
-    try:
-        import aud
-    except ImportError:
+    aud = _blenders_sound_library()
+    if aud is None:
         return False
     if isinstance(source, bytes):  # aud reads files only
         path = flac.with_name("packed" + Path(name).suffix)
@@ -145,6 +143,15 @@ def _decode_with_blender(source: Path | bytes, name: str, flac: Path) -> bool:
     except aud.error:
         return False
     return True
+
+
+def _blenders_sound_library() -> ModuleType | None:
+    """The module `aud`, which comes with Blender; None elsewhere, and in builds without sound."""
+    try:
+        import aud
+    except ImportError:
+        return None
+    return aud
 
 
 def _collect(blocks: Iterator[np.ndarray], rate: int, frames: int, name: str) -> np.ndarray:
@@ -172,7 +179,7 @@ def _cannot_read(source: Path | bytes, name: str) -> str:
     kind = _container(head)
     tracks = b"" if kind is None else source if isinstance(source, bytes) else _track_list(source, kind)
     picture, sound = _TRACK_MARKS.get(kind, (b"", b""))
-    if kind and sound in tracks and "aud" not in sys.modules and find_spec("aud") is None:
+    if kind and sound in tracks and _blenders_sound_library() is None:
         return f"{name} cannot be decoded without Blender's sound library; convert it to WAV, FLAC, MP3, OGG or Opus."
     if kind and picture in tracks and sound not in tracks:
         return f"{name} is a video without sound; choose a file that has a sound track."
