@@ -18,14 +18,14 @@ REACH = hand.RADII[PAIRS[:, 0, 0], PAIRS[:, 0, 1]] + hand.RADII[PAIRS[:, 1, 0], 
 REACH[[k for k, ((a, i), (_, j)) in enumerate(_NEIGHBOURS) if i == 0 and j == 0]] -= 0.003
 
 
-def closest(points: np.ndarray, pairs: np.ndarray = PAIRS) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def closest(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Closest approach of the capsule axes.
 
     points [N, 5, >=4, 3]: joint1, joint2, joint3, tip of every finger -> distance [N, P] m, direction from the second
     to the first [N, P, 3], and where on each segment the closest points lie, 0..1 [N, P] twice.
     Ericson, Real-Time Collision Detection, section 5.1.9.
     """
-    (fa, sa), (fb, sb) = pairs[:, 0].T, pairs[:, 1].T
+    (fa, sa), (fb, sb) = PAIRS[:, 0].T, PAIRS[:, 1].T
     p1, p2 = points[:, fa, sa], points[:, fb, sb]
     d1, d2 = points[:, fa, sa + 1] - p1, points[:, fb, sb + 1] - p2
     r = p1 - p2

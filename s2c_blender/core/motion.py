@@ -5,6 +5,7 @@
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,10 +86,14 @@ class HandMotion:
                     start=float(data["start"]),
                     meta=json.loads(str(data["meta"])),
                 )
-        except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except FileNotFoundError:
+            raise
+        except (KeyError, ValueError, EOFError, OSError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"{Path(path).name} is not a HandMotion file ({error}).") from error
         frames = len(motion.left_position)
         shapes = [motion.hand(h)[i].shape for h in (0, 1) for i in (0, 1)]
-        if shapes != [(frames, 3), (frames, 16, 3)] * 2 or motion.notes.dtype != NOTE:
+        shapes += [motion.keys.shape, motion.pedal.shape[1:]]
+        expected = [(frames, 3), (frames, 16, 3)] * 2 + [(len(motion.notes), 4), (2,)]
+        if shapes != expected or motion.notes.dtype != NOTE or not motion.fps > 0:
             raise ValueError(f"{Path(path).name} is not a HandMotion file (array shapes or note fields differ).")
         return motion

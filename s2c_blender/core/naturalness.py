@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How strokes are made, measured on a motion: the published facts about pianists of DESIGN section 4.
 
-Each function looks at every stroke of fingers 2 to 5 (1 to 5 where it says so) from the peak of the fingertip's path
-down to the key's bottom.
+Every stroke is looked at from the peak of the fingertip's path down to the key's bottom.
 """
 
 from dataclasses import dataclass
@@ -17,14 +16,13 @@ from .notes import LEFT
 
 @dataclass
 class Strokes:
-    """One row a stroke. Lengths m, times s; `by_joint` m: MCP, PIP, DIP, hand and forearm."""
+    """One row a stroke. Lengths m, times s."""
 
     note: np.ndarray  # index into motion.notes
-    tempo: np.ndarray  # tones a second of that hand
     peak_height: np.ndarray  # of the pad above its key
     peak_lead: np.ndarray  # peak before onset
     speed: np.ndarray  # fastest descent of the pad, m/s
-    by_joint: np.ndarray  # [S, 4] share of the descent that each joint makes, signed: they add up to 1
+    by_joint: np.ndarray  # [S, 4] signed shares of the descent: MCP, PIP, DIP, all else (hand, forearm, spread)
     neighbour: np.ndarray  # descent of the free neighbouring fingers relative to the striking one's
 
 
@@ -61,7 +59,7 @@ def measure(motion: HandMotion) -> Strokes:
                 continue
             rows.append(_stroke(motion, pads, adds, n, note, gap, mine))
     rows = [r for r in rows if r is not None]
-    columns = list(zip(*rows, strict=True)) if rows else [[]] * 7
+    columns = list(zip(*rows, strict=True)) if rows else [[]] * 6
     return Strokes(*(np.array(c) for c in columns))
 
 
@@ -86,4 +84,4 @@ def _stroke(motion, pads, adds, n, note, gap, mine):
             busy.add(int(motion.notes["finger"][other]))
     free = [f for f in (finger - 1, finger + 1) if 1 <= f <= 4 and f not in busy]
     along = [(pads[peak, f, 2] - pads[bottom, f, 2]) / drop for f in free]
-    return n, 1 / gap, height.max(), onset - peak / motion.fps, speed, shares, np.mean(along) if along else np.nan
+    return n, height.max(), onset - peak / motion.fps, speed, shares, np.mean(along) if along else np.nan

@@ -123,7 +123,7 @@ def finger_hand(notes: np.ndarray, left: bool, finger_cost: np.ndarray | None = 
         now = float(notes["onset"][group[0]])
         choices = [c for c in combinations(range(5), len(group)) if _respects(c, result[group])]
         if not choices:
-            choices = [tuple(int(f) if f != UNKNOWN else 2 for f in result[group])]
+            choices = list(combinations(range(5), len(group)))  # written fingers that no hand can take
         grown: dict[tuple, tuple[float, _State, tuple | None]] = {}
         for fingers in choices:
             own = _own_cost(fingers, group, pitch, black, finger_cost)

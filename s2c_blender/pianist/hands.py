@@ -70,7 +70,7 @@ def _play(hand: _Hand, which: int, pitches: list[int], releases: list[float], no
         cost += _REGISTER * max(wrong, 0.0)
     # A single tone hardly moves the hand: five fingers cover a fifth.
     if high - low < 7:
-        center = hand.center + np.clip(center - hand.center, -99, 99) * (1.0 if reach > 3 else 0.6)
+        center = hand.center + (center - hand.center) * (1.0 if reach > 3 else 0.6)
     return _Hand(float(center), now, held + tuple(zip(pitches, releases, strict=True))), cost
 
 

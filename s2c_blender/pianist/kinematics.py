@@ -14,7 +14,6 @@ import numpy as np
 from ..core import hand
 
 DOF = 22
-WRIST = slice(0, 6)
 DIP_COUPLING = 2.0 / 3.0
 # Columns of the hinge table (core.hand.HINGES) that q drives directly, and their place in q.
 HINGE_OF_DOF = np.array([0, 1, 2, 3] + [4 * f + k for f in range(1, 5) for k in range(3)])

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from ..core import collision, keyboard
 from ..core import hand as hand_model
 from ..core.motion import HandMotion
-from ..core.notes import LEFT, RIGHT, Score
+from ..core.notes import LEFT, RIGHT, UNKNOWN, Score
 from . import kinematics, playable, strokes
 from .fingering import finger_hand
 from .hands import assign_hands
@@ -75,7 +75,7 @@ def perform(
         right_rotation,
         notes[order],
         keys[order],
-        score.pedal.copy(),
+        np.minimum(score.pedal, (frames - 1) / fps),
     )
     return motion, report
 
@@ -83,9 +83,11 @@ def perform(
 def finger(notes: np.ndarray, report: playable.Report, prior: HandMotion | None = None) -> np.ndarray:
     """Every note that can be played with its hand and finger, shortened where the hand must leave (NOTE [M])."""
     notes = playable.clean(notes, report)
+    prior = prior if prior is not None and len(prior.left_position) else None
     opinion = _distances(prior, notes) if prior is not None else None  # [M, 2, 5]
+    labelled = notes["hand"] != UNKNOWN
     notes["hand"] = assign_hands(notes, None if opinion is None else opinion.min(2))
-    notes = playable.thin(notes, report)
+    notes = playable.thin(notes, labelled, report)
     opinion = _distances(prior, notes) if prior is not None else None
     for side in (LEFT, RIGHT):
         mine = notes["hand"] == side
@@ -160,12 +162,14 @@ class _Player:
             goals = self.goals(start, stop)
             goals.obstacle = obstacle
             guess = self._optimise(guess, goals, start, stop, rounds=8 if attempt else 14)
-            missed = strokes.missed(self._pads(guess, goals), self.notes, self.keys, self.time[start:stop], self.sign)
-            missed &= self.keys[:, 0] < self.time[sure - 1]
-            if not missed.any():
+            inside = (self.keys[:, 1] >= self.time[start]) & (self.keys[:, 0] < self.time[sure - 1])
+            which = np.flatnonzero(inside)
+            time, pads = self.time[start:stop], self._pads(guess, goals)
+            missed = which[strokes.missed(pads, self.notes[which], self.keys[which], time, self.sign)]
+            if not len(missed):
                 break
             self.missed = np.concatenate([self.missed, self.notes[missed]])
-            self.notes, self.keys = self.notes[~missed], self.keys[~missed]
+            self.notes, self.keys = np.delete(self.notes, missed), np.delete(self.keys, missed, axis=0)
         self.q[start:stop] = guess
 
     def _optimise(self, guess: np.ndarray, goals: Goals, start: int, stop: int, rounds: int) -> np.ndarray:

@@ -40,7 +40,7 @@ class Performer:
             [0.030, 0.022, 0.012], _deg(7, 6, 10), _deg(14, 14, 18, 20), np.tile(_deg(7, 22, 20), 4)
         ]
     )
-    # ... and a change of velocity, per second squared.
+    # ... and what a change of velocity (per second squared) and of acceleration (per second cubed) costs.
     acceleration: np.ndarray = field(
         default_factory=lambda: _per_dof([2.5, 2.0, 0.7, 8, 7, 40], [45, 60, 45, 60], [40, 75, 45])
     )

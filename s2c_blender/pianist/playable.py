@@ -58,30 +58,35 @@ def clean(notes: np.ndarray, report: Report) -> np.ndarray:
     keep = np.ones(len(notes), bool)
     for pitch in np.unique(notes["pitch"]):
         which = np.flatnonzero(notes["pitch"] == pitch)
-        last = -np.inf
+        first = None
         for n in which:
-            if notes["onset"][n] - last < 0.04:
+            if first is not None and notes["onset"][n] - notes["onset"][first] < 0.04:
                 keep[n] = False
                 report.drop(notes[n], "the same key is struck again too soon")
+                for name in ("offset", "velocity"):  # one stroke plays both
+                    notes[name][first] = max(notes[name][first], notes[name][n])
             else:
-                last = notes["onset"][n]
+                first = n
     notes = notes[keep]
     notes["offset"] = np.maximum(notes["offset"], notes["onset"] + _TAP)
     return notes
 
 
-def thin(notes: np.ndarray, report: Report) -> np.ndarray:
-    """Chords that a hand can hold: what does not fit goes to the other hand, is dropped, or is left to be rolled."""
+def thin(notes: np.ndarray, labelled: np.ndarray, report: Report) -> np.ndarray:
+    """Chords that a hand can hold: what does not fit goes to the other hand, is dropped, or is left to be rolled.
+
+    labelled: bool [M], notes whose hand was given and stays.
+    """
     keep = np.ones(len(notes), bool)
-    for group in tones(notes["onset"]):
-        group = group[np.argsort(notes["pitch"][group], kind="stable")]
-        for hand in (LEFT, RIGHT):
-            mine = [int(n) for n in group if notes["hand"][n] == hand]
+    for hand in (LEFT, RIGHT):
+        of_hand = np.flatnonzero(notes["hand"] == hand)
+        for group in tones(notes["onset"][of_hand]):
+            mine = sorted((int(n) for n in of_hand[group]), key=lambda n: notes["pitch"][n])
             while len(mine) > 1 and not _fits(notes, mine, hand):
                 inner = mine[0] if hand == RIGHT else mine[-1]  # the note next to the other hand
-                theirs = _lately(notes, group, 1 - hand)
+                theirs = _lately(notes, keep, mine, 1 - hand)
                 together = sorted([*theirs, inner], key=lambda n: notes["pitch"][n])
-                if theirs and _fits(notes, together, 1 - hand):
+                if theirs and not labelled[inner] and _fits(notes, together, 1 - hand):
                     notes["hand"][inner] = 1 - hand
                     mine.remove(inner)
                 elif len(mine) > 5 or _span(notes, mine) > ROLLED:
@@ -95,10 +100,10 @@ def thin(notes: np.ndarray, report: Report) -> np.ndarray:
     return notes[keep]
 
 
-def _lately(notes: np.ndarray, group: np.ndarray, hand: int) -> list[int]:
-    """What `hand` plays together with the chord `group` or has played in the last 0.6 s: where it is."""
-    first = np.searchsorted(notes["onset"], notes["onset"][group].min() - 0.6)
-    return [n for n in range(first, int(group.max()) + 1) if notes["hand"][n] == hand]
+def _lately(notes: np.ndarray, keep: np.ndarray, chord: list[int], hand: int) -> list[int]:
+    """What `hand` plays together with the notes `chord` or has played in the last 0.6 s: where it is."""
+    first = np.searchsorted(notes["onset"], notes["onset"][chord].min() - 0.6)
+    return [n for n in range(first, max(chord) + 1) if notes["hand"][n] == hand and keep[n]]
 
 
 def _fits(notes: np.ndarray, which: list[int], hand: int) -> bool:

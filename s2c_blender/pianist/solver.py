@@ -17,12 +17,13 @@ from . import kinematics
 from .kinematics import DOF, FINGER_DOFS, HINGE_OF_DOF
 from .performer import Performer
 
-_PAD, _JOINT3, _JOINT2 = 4, 2, 1
+_PAD, _JOINT3 = 4, 2
 _BAND = 3 * DOF
 _LOW, _HIGH = hand.HINGE_LOW[HINGE_OF_DOF], hand.HINGE_HIGH[HINGE_OF_DOF]
 _LARGEST_STEP = np.array([0.2] * 3 + [0.5] * 19)  # m, rad a round: keeps linearisation honest
 _CAUTIOUS_STEP = np.array([0.004] * 3 + [0.04] * 19)  # what a step costs under damping 1
 _SPREADS = np.array([10, 13, 16, 19])  # q entries of the four fingers' spreads; +1 flex1, +2 flex2
+_TIES = [(_SPREADS[a] + k, _SPREADS[a + 1] + k) for a in range(3) for k in (1, 2)]  # flexions of neighbours
 
 
 @dataclass
@@ -62,20 +63,17 @@ class _Normal:
     def __init__(self, frames: int):
         self.h = np.zeros((frames, DOF + 1, DOF + 1))  # one spare row for columns that fold away
         self.g = np.zeros((frames, DOF + 1))
-        self.cost = 0.0
 
     def add(self, columns: np.ndarray, rows: np.ndarray, residual: np.ndarray, weight: np.ndarray) -> None:
         """rows [N, R, C] = d residual [N, R] / d q[columns [C]], with weights [N, R]."""
         weighted = rows * weight[..., None]
         self.h[:, columns[:, None], columns] += weighted.swapaxes(-1, -2) @ rows
         self.g[:, columns] += (weighted * residual[..., None]).sum(1)
-        self.cost += float((weight * residual**2).sum())
 
     def add_diagonal(self, columns: np.ndarray, residual: np.ndarray, weight: np.ndarray) -> None:
         """residual [N, C] of q's own entries `columns`."""
         self.h[:, columns, columns] += weight
         self.g[:, columns] += weight * residual
-        self.cost += float((weight * residual**2).sum())
 
 
 def _finger_columns(finger: int) -> np.ndarray:
@@ -156,10 +154,9 @@ def _push_apart(normal, frames, fingers, ends, away, deep, p: Performer):
     weighted = rows * p.collision_weight
     normal.h[np.ix_(frames, columns, columns)] += weighted.swapaxes(-1, -2) @ rows
     normal.g[np.ix_(frames, columns)] += weighted[:, 0] * deep[:, None]
-    normal.cost += float(p.collision_weight * (deep**2).sum())
 
 
-def _add_other_hand(normal: _Normal, q: np.ndarray, pose: kinematics.Pose, obstacle: np.ndarray, p: Performer):
+def _add_other_hand(normal: _Normal, pose: kinematics.Pose, obstacle: np.ndarray, p: Performer):
     """Keep clear of the other hand: knuckles and fingertips against its points, moving the whole hand."""
     mine = np.concatenate([pose.world[:, :, 0], pose.world[:, :, 3]], 1)  # knuckles and tips [N, 10, 3]
     apart = mine[:, :, None] - obstacle[:, None]  # [N, 10, S, 3]
@@ -173,7 +170,6 @@ def _add_other_hand(normal: _Normal, q: np.ndarray, pose: kinematics.Pose, obsta
     outer = p.hand_weight * n[:, :, None] * n[:, None, :]
     np.add.at(normal.h, (frames[:, None, None], np.arange(3)[:, None], np.arange(3)), outer)
     np.add.at(normal.g, (frames[:, None], np.arange(3)), -weight[:, None] * n)
-    normal.cost += float(p.hand_weight * (deep[frames, a, b] ** 2).sum())
 
 
 def _add_posture(normal: _Normal, q: np.ndarray, goals: Goals, p: Performer):
@@ -186,12 +182,10 @@ def _add_posture(normal: _Normal, q: np.ndarray, goals: Goals, p: Performer):
     over = np.maximum(joints - (high - margin), 0) + np.minimum(joints - (low + margin), 0)
     normal.add_diagonal(columns[6:], over, np.where(over != 0, p.limit_weight, 0.0))
     away = q - goals.prior
-    for a, b in ((0, 1), (1, 2), (2, 3)):
-        for k in (1, 2):
-            pair = np.array([_SPREADS[a] + k, _SPREADS[b] + k])
-            rows = np.broadcast_to(np.array([[[1.0, -1.0]]]), (len(q), 1, 2))
-            residual = (away[:, pair[0]] - away[:, pair[1]])[:, None]
-            normal.add(pair, rows, residual, np.full((len(q), 1), p.coupling_weight))
+    for pair in _TIES:
+        rows = np.broadcast_to(np.array([[[1.0, -1.0]]]), (len(q), 1, 2))
+        residual = (away[:, pair[0]] - away[:, pair[1]])[:, None]
+        normal.add(np.array(pair), rows, residual, np.full((len(q), 1), p.coupling_weight))
 
 
 def joint_limits(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -203,7 +197,7 @@ def joint_limits(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _smoothness_bands(frames: int, fps: float, p: Performer) -> np.ndarray:
-    """Squared accelerations as a banded matrix in lower form [3 + 1, frames, DOF] (lag, frame, degree of freedom)."""
+    """Squared accelerations and jerks as a banded matrix in lower form [3 + 1, frames, DOF] (lag, frame, q's entry)."""
     bands = np.zeros((4, frames, DOF))
     second = (fps**2 / p.acceleration) ** 2
     third = (fps**3 / p.jerk) ** 2
@@ -222,9 +216,6 @@ def _banded_product(bands: np.ndarray, q: np.ndarray) -> np.ndarray:
         out[:-lag] += bands[lag, :-lag] * q[lag:]
         out[lag:] += bands[lag, :-lag] * q[:-lag]
     return out
-
-
-_TIES = [(_SPREADS[a] + k, _SPREADS[a + 1] + k) for a in range(3) for k in (1, 2)]  # flexions of neighbours
 
 
 def _tie_gradient(q: np.ndarray, weight: float) -> np.ndarray:
@@ -302,7 +293,7 @@ def solve(
         _add_collisions(normal, pose, p)
         _add_posture(normal, q, goals, p)
         if goals.obstacle is not None:
-            _add_other_hand(normal, q, pose, goals.obstacle, p)
+            _add_other_hand(normal, pose, goals.obstacle, p)
         whole = np.concatenate([history, q])
         normal.g[:, :DOF] += (_banded_product(smooth, whole) + _tie_gradient(whole, tie))[fixed:]
         step = _step(normal, smooth[:, fixed:], tie, fixed, damping)

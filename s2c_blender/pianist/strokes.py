@@ -56,6 +56,7 @@ def key_times(notes: np.ndarray, p: Performer) -> np.ndarray:
         )
         times[before, 3] -= late
         times[before, 2] = np.minimum(times[before, 2], np.maximum(times[before, 3] - 0.02, times[before, 1] + 0.002))
+        times[before, 3] = np.maximum(times[before, 3], times[before, 2] + 0.005)
     return times
 
 
@@ -164,7 +165,7 @@ def missed(pads: np.ndarray, notes: np.ndarray, keys: np.ndarray, time: np.ndarr
     for n, (note, (_, bottom, lift_off, _)) in enumerate(zip(notes, keys, strict=True)):
         span = slice(*np.searchsorted(time, (bottom, max(min(lift_off, bottom + 0.1), bottom + 0.02))))
         pad = real[span, int(note["finger"])]
-        if len(pad) < 1 or bottom < time[0]:
+        if not len(pad):
             continue
         floor = keyboard.key_top(note["pitch"]) - keyboard.drop_at(pad[:, 1], keyboard.DIP_ANGLE / 2)
         bad[n] = ((metrics.key_under(pad) != note["pitch"]) | (pad[:, 2] > floor)).mean() > 0.5

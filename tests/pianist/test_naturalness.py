@@ -68,7 +68,6 @@ def test_5_loud_strokes_start_higher_and_faster(by_loudness):
 
 def test_hands_start_before_the_note():
     """Anticipation: after a long rest the finger is over its key well before the stroke."""
-    motion, _ = perform(line([60], 1.0, start=1.0))
     score = line([60, 84], 0.4)
     motion, _ = perform(score)
     at = round(motion.notes["onset"][1] * motion.fps)

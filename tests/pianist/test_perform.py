@@ -150,8 +150,8 @@ def test_prior_shapes_the_posture_and_the_keys_are_still_played():
 
 def test_progress_rises_to_one_and_can_stop_the_work():
     told = []
-    perform(line([60, 62, 64], 2), on_progress=told.append)
-    assert told == sorted(told) and told[-1] == 1.0
+    perform(line([60, 62, 64, 62] * 7, 1), on_progress=told.append)  # 29 s: three windows
+    assert len(told) == 3 and told == sorted(set(told)) and told[-1] == 1.0
 
     def stop(_):
         raise KeyboardInterrupt
@@ -170,3 +170,50 @@ def test_hands_rest_in_a_relaxed_posture_before_and_after_the_music():
         q, _ = kinematics.from_motion(position, rotation)
         for ends in (q[:30], q[-15:]):
             assert np.degrees(np.abs(ends[:, 6:] - relaxed)).max() < 30
+
+
+def test_nearly_simultaneous_notes_of_both_hands_are_grouped_per_hand():
+    """A left-hand note a moment earlier must not tear the right hand's chord into groups of six (it once did)."""
+    onset = [1.0, 1.02, 1.02, 1.02, 1.035, 1.04, 1.045]
+    notes = make_notes(onset, np.array(onset) + 0.4, [40, 60, 62, 64, 65, 67, 69], [70] * 7, [LEFT] + [RIGHT] * 6)
+    _, report = perform(Score(notes))
+    assert report.notes_played == 6 and report.dropped[0]["reason"] == "more than five keys in a hand"
+
+
+def test_dense_random_music_never_breaks():
+    rng = np.random.default_rng(5)
+    onset = np.sort(rng.uniform(0, 3, 90))
+    notes = make_notes(onset, onset + rng.uniform(0.01, 1.5, 90), rng.integers(21, 109, 90), rng.integers(1, 128, 90))
+    motion, report = perform(Score(notes))
+    assert report.notes_played + len(report.dropped) == 90
+    assert (np.diff(motion.keys, axis=1) >= 0).all()
+    assert np.isfinite(motion.left_rotation).all() and np.isfinite(motion.right_rotation).all()
+
+
+def test_two_voices_on_one_key_are_one_stroke_as_long_and_loud_as_both():
+    notes = make_notes([1.0, 1.01], [1.1, 3.0], [60, 60], [40, 90], RIGHT)
+    motion, report = perform(Score(notes))
+    assert report.notes_played == 1
+    assert motion.notes["velocity"][0] == 90 and motion.notes["offset"][0] == 3.0
+
+
+def test_given_hands_stay_even_when_the_other_could_help():
+    score = chords([[48, 52, 72]], 1.0, 0.5, side=RIGHT)
+    low = chords([[43]], 1.0, 0.5, side=LEFT)
+    motion, _ = perform(Score(np.sort(np.concatenate([low.notes, score.notes]), order=["onset", "pitch"])))
+    assert set(motion.notes["pitch"][motion.notes["hand"] == LEFT]) == {43}
+
+
+def test_a_priors_fingers_are_taken():
+    score = line([60, 64, 60, 64], 2)
+    written = line([60, 64, 60, 64], 2)
+    written.notes["finger"] = [2, 4, 2, 4]
+    model, _ = perform(written, fps=30.0)
+    led, _ = perform(score, prior=model)
+    plain, _ = perform(score)
+    assert led.notes["finger"].tolist() == [2, 4, 2, 4] != plain.notes["finger"].tolist()
+
+
+def test_pedal_ends_with_the_motion():
+    motion, _ = perform(Score(line([60], 2).notes, np.array([[0.5, 30.0]])))
+    assert motion.pedal[0, 1] <= motion.duration + 1e-9
