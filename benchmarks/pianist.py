@@ -23,6 +23,7 @@ REPO = Path(__file__).parents[1]
 RUNS = 3
 COLUMNS = (
     "f1_asked",
+    "wrong_asked",
     "f1",
     "wrong_per_minute",
     "contact_mean_mm",
@@ -54,7 +55,8 @@ def main() -> None:
             seconds.append(time.perf_counter() - start)
         times, pads = sampled(motion)
         found = metrics.summary(times, pads, None, motion)
-        found["f1_asked"] = metrics.accuracy(metrics.presses_by_hands(times, pads), score.notes).f1
+        asked = metrics.accuracy(metrics.presses_by_hands(times, pads), score.notes)
+        found |= {"f1_asked": asked.f1, "wrong_asked": len(asked.wrong) / motion.duration * 60}
         figures = " | ".join(f"{found[column]:.3f}" for column in COLUMNS)
         speed = motion.duration / statistics.median(seconds)
         played = f"{report.notes_played} / {report.notes_found}"
