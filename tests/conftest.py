@@ -3,12 +3,16 @@
 """Fixtures for all tests, and a way out of the interpreter that bpy survives."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
 from tools.blender_root import find_blenders
+
+# A shell starts background jobs with Ctrl-C ignored, and the processes that tests interrupt would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPO = Path(__file__).resolve().parent.parent
 _exit_status: int | None = None
