@@ -2,5 +2,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The S2C model: position predictors, dual-stream gesture diffusion, samplers, checkpoints.
 
-Networks need PyTorch; schedules, samplers, windows, features and calibration are NumPy, so that any backend can use them.
+Networks need PyTorch; schedules, samplers, windows, features and calibration are NumPy: any backend can use them.
 """

@@ -43,8 +43,9 @@ class PositionConfig:
 class FusionConfig:
     """How the two hands' U-Nets meet at the bottleneck (parity fact 5.5, paper equations 6 to 8)."""
 
-    kind: Literal["none", "concat before middle", "concat after attention", "cross before middle", "cross", "hcaa"] = (
-        "hcaa"
+    kind: Literal["none", "concat", "cross", "hcaa"] = "hcaa"
+    place: Literal["before middle", "after attention", "after middle"] = (
+        "after middle"  # middle: block, attention, block
     )
     heads: int = 8
     # The asymmetric attention only:
@@ -88,7 +89,9 @@ class DiffusionConfig:
 class FrameConfig:
     """What the model's numbers mean: metres or camera units = value * scale + offset; poses in radians = value * pi."""
 
-    kind: Literal["camera", "piano"] = "camera"  # "camera": both hands as right hands, to be calibrated (calibration.py)
+    kind: Literal["camera", "piano"] = (
+        "camera"  # "camera": both hands as right hands, to be calibrated (calibration.py)
+    )
     position_scale: tuple[float, float, float] = (1.5, 1.5, 25.0)
     position_offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
@@ -116,6 +119,37 @@ class ModelConfig:
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
             raise ValueError(f"not a model configuration of format {FORMAT}")
         return _typed(cls, data, "")
+
+
+# HuBERT-large as transformers' HubertConfig wants it: the published model's.
+HUBERT_LARGE = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+    "conv_dim": [512] * 7,
+    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
+    "conv_bias": True,
+    "feat_extract_norm": "layer",
+    "do_stable_layer_norm": True,
+}
+
+
+def published() -> ModelConfig:
+    """The published release's sizes: 384 million parameters a hand, and HuBERT-large twice."""
+    return ModelConfig(audio=AudioConfig("hubert", HUBERT_LARGE))
+
+
+def small() -> ModelConfig:
+    """Sizes for a CPU: 12 million parameters a hand, hears notes, follows the paper where the release does not."""
+    return ModelConfig(
+        audio=AudioConfig("notes"),
+        position=PositionConfig(width=192, encoder_hidden=512),
+        gesture=GestureConfig(dim=48, condition=192, refiner_layers=2, refiner_hidden=512),
+        diffusion=DiffusionConfig(schedule="linear", initial_noise="decoupled"),
+        frame=FrameConfig("piano", (0.7, 0.3, 0.3)),
+    )
 
 
 def _typed(kind: Any, value: Any, name: str) -> Any:

@@ -1,0 +1,49 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stage 1, one hand: what is heard -> audio features and the wrist's position (parity facts 3 and 4)."""
+
+import torch
+from torch import Tensor, nn
+
+from .config import ModelConfig
+from .features import NOTE_FEATURES
+from .layers import Refiner
+
+
+class PositionNet(nn.Module):
+    """Encoder, transformer and head of one hand.
+
+    Input: the window as `features.window_input` gives it, [B, N, NOTE_FEATURES] or normalised audio [B, L].
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        position = config.position
+        self.frames = config.window
+        if config.audio.encoder == "hubert":
+            from .hubert import HubertEncoder  # imports transformers: seconds
+
+            self.encoder = HubertEncoder(config.audio.hubert)
+        else:
+            self.encoder = None
+        self.mapped = nn.Linear(features_width(config), position.width)
+        self.transformer = Refiner(
+            position.width,
+            position.heads,
+            position.layers,
+            position.encoder_hidden,
+            position.causal_bias,
+            position.bias_period,
+        )
+        # No activation between the two: so is the release.
+        self.head = nn.Sequential(nn.Linear(position.width, position.head_hidden), nn.Linear(position.head_hidden, 3))
+
+    def forward(self, window: Tensor) -> tuple[Tensor, Tensor]:
+        """-> features [B, N, F] for the gesture network, position [B, N, 3] in (-1, 1) (scaled by FrameConfig)."""
+        features = window if self.encoder is None else self.encoder(window, self.frames)
+        return features, torch.tanh(self.head(self.transformer(self.mapped(features))))
+
+
+def features_width(config: ModelConfig) -> int:
+    """Channels of the audio encoder's features."""
+    return config.audio.hubert["hidden_size"] if config.audio.encoder == "hubert" else NOTE_FEATURES
