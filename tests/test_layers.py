@@ -20,7 +20,7 @@ BELOW = {
     "outputs": {"errors"},
     "pianist": {"core", "errors"},
     "audio": {"core", "errors"},
-    "model": {"core", "audio", "errors"},
+    "model": {"core", "audio", "errors", "outputs"},
     "generate": {"core", "errors", "job", "pianist", "audio", "model"},
     "worker": {"core", "errors", "generate"},
     "blender": {"core", "errors", "job", "outputs", "audio", "generate", "worker", "cli"},
