@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file
 
-from s2c_blender.model.config import AudioConfig, DiffusionConfig, FusionConfig, GestureConfig, ModelConfig
+from s2c_blender.model.config import AudioConfig, FusionConfig, GestureConfig, ModelConfig
 from s2c_blender.model.hands import HANDS, DualStream
 from s2c_blender.model.release import convert
 from s2c_blender.model.weights import load_into
@@ -47,30 +47,34 @@ def compare(name: str, ours, theirs: np.ndarray) -> Check:
     return name, float(difference / max(np.abs(theirs[finite]).max(initial=0.0), 1e-12)), TOLERANCE
 
 
-def gesture_networks(config: dict, keys: list[str], *sources: dict[str, np.ndarray], steps: int = 1000) -> DualStream:
-    """Both hands' networks of a fixture's `config`, weights from the first of `sources` that has them."""
+def gesture_config(unet: dict) -> GestureConfig:
+    """Our configuration for the released U-Net's."""
+    return GestureConfig(
+        channels=unet["channels"],
+        dim=unet["dim"],
+        dim_mults=tuple(unet["dim_mults"]),
+        condition=unet["condition_dim"],
+        guide="both" if unet["guide_dim"] == 6 else "own",
+        refiner_layers=unet["num_layer"],
+        causal_bias="batch of one",
+        fusion=FUSIONS[unet["feature_fusion"]],
+    )
+
+
+def gesture_networks(folder: Path, name: str) -> DualStream:
+    """Both hands' networks of a U-Net fixture; some leave weights to another's file."""
+    facts, tensors = read(folder, name)
+    base = facts["weights"]["base_file"]
+    sources = tensors if base == facts["file"] else load_file(folder / base) | tensors
+    config = facts["config"]
     model = ModelConfig(
         window=config["seq_length"],
         audio=AudioConfig("hubert", {"hidden_size": config["condition_dim"]}),
-        gesture=GestureConfig(
-            channels=config["channels"],
-            dim=config["dim"],
-            dim_mults=tuple(config["dim_mults"]),
-            condition=config["condition_dim"],
-            guide="both" if config["guide_dim"] == 6 else "own",
-            refiner_layers=config["num_layer"],
-            causal_bias="batch of one",
-            fusion=FUSIONS[config["feature_fusion"]],
-        ),
-        diffusion=DiffusionConfig(steps=steps, schedule=config.get("beta_schedule", "cosine")),
+        gesture=gesture_config(config),
     )
     networks = DualStream(model).eval()
     for hand in HANDS:
-        tensors = {f"model.{key}": _first(f"{hand}.{key}", sources) for key in keys}
-        ours = {name.removeprefix("gesture."): value for name, value in convert(tensors, model.gesture.fusion.kind)}
-        load_into(getattr(networks, hand), ours)
+        state = {f"model.{key}": torch.from_numpy(sources[f"{hand}.{key}"]).float() for key in facts["state_dict_keys"]}
+        ours = convert(state, model.gesture.fusion.kind)
+        load_into(getattr(networks, hand), {key.removeprefix("gesture."): value for key, value in ours})
     return networks
-
-
-def _first(name: str, sources: tuple[dict[str, np.ndarray], ...]) -> torch.Tensor:
-    return next(torch.from_numpy(source[name]).float() for source in sources if name in source)

@@ -18,10 +18,7 @@ from .common import Check, compare, gesture_networks, read
 def check(folder: Path, name: str) -> list[Check]:
     """Every recorded intermediate and output of one fusion mode, in a batch and alone."""
     facts, tensors = read(folder, name)
-    sources = [tensors]
-    if facts["weights"]["base_file"] != facts["file"]:
-        sources.append(read(folder, Path(facts["weights"]["base_file"]).stem)[1])
-    networks = gesture_networks(facts["config"], facts["state_dict_keys"], *sources)
+    networks = gesture_networks(folder, name)
     found = []
     for prefix, count in (("", None), ("b1.", 1)):
         inputs = {k[3:]: torch.from_numpy(v[:count]) for k, v in tensors.items() if k.startswith("in.")}
