@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core.notes import NOTE, Score, make_notes
 from ..errors import ENVIRONMENT, UserError
+from .device import choose_device, memory_told
 from .files import whole_file
 from .midi import join_spans
 from .read import RATE, resample_blocks
@@ -43,6 +44,7 @@ def transcribe(
     Raises UserError when there is no PyTorch or the sound holds no piano notes.
     """
     sound = _mono(samples, rate)
+    _need_packages()
     device, half = choose_device(device)
     entry = None
     if cache_dir is not None:
@@ -71,10 +73,9 @@ def _mono(samples: np.ndarray, rate: int) -> np.ndarray:
     return np.ascontiguousarray(sound)
 
 
-def choose_device(device: str) -> tuple[str, bool]:
-    """The device to use, and whether it is quick with bfloat16; UserError without PyTorch or the device asked for."""
+def _need_packages() -> None:
     try:
-        import torch
+        import torch  # noqa: F401
         import transkun  # noqa: F401
     except ImportError as error:
         raise UserError(
@@ -82,16 +83,6 @@ def choose_device(device: str) -> tuple[str, bool]:
             "install PyTorch and transkun as the README says, or give a MIDI file instead.",
             ENVIRONMENT,
         ) from error
-    have = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        device = next(name for name, there in have.items() if there)
-    elif not have.get(device.split(":")[0]):
-        raise UserError(f"PyTorch finds no device {device!r} here; choose auto or cpu.", ENVIRONMENT)
-    if device.startswith("cuda"):
-        return device, torch.cuda.is_bf16_supported()
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # older PyTorch does not tell
-    # Where the processor has no instructions for it, bfloat16 is emulated, slower than plain float32.
-    return device, device == "cpu" and any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def listen(
@@ -105,8 +96,6 @@ def listen(
 
     sound float32 [n] at 44100 Hz; `half` computes in bfloat16.
     """
-    import torch
-
     from .network import EVENTS, Network
 
     network = Network(device, half)
@@ -119,11 +108,9 @@ def listen(
         previous = start
         window = _cut(sound, start * network.hop, length * network.hop)
         if np.abs(window).max() >= SILENT:
-            try:
+            with memory_told(device):
                 features, choices, lone = network.listen(window)
                 events, first = network.events(features, choices, lone, first)
-            except torch.OutOfMemoryError as error:
-                raise UserError(f"{device} ran out of memory; choose the device cpu.", ENVIRONMENT) from error
             _join(tracks, events, start * network.hop / network.rate)
         else:
             first = np.zeros(len(EVENTS), int)
