@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -38,7 +38,8 @@ def parser(in_blender: bool = False) -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="blender -b [file.blend] --command piano_hands" if in_blender else "python -m s2c_blender",
         description="Turn a piano recording into two hands that play it.",
-        epilog="Exit codes: 0 all done, 1 an input failed, 2 bad arguments, 3 environment, 130 cancelled.",
+        epilog="Models: `model --help`. "
+        "Exit codes: 0 all done, 1 an input failed, 2 bad arguments, 3 environment, 130 cancelled.",
     )
     p.add_argument("--version", action="version", version=f"S2C Piano Hands {__version__}")
     p.add_argument("--quiet", action="store_true", help="no progress on stderr")
@@ -73,13 +74,13 @@ def parser(in_blender: bool = False) -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None, *, in_blender: bool = False) -> int:
     """Run the command and return its exit code."""
     try:
-        arguments = parser(in_blender).parse_args(argv)
+        work = _asked_for(sys.argv[1:] if argv is None else argv, in_blender)
     except SystemExit as leaving:
         return leaving.code or 0
     with _report_stream() as stream, _stoppable():
         report, code = {"outputs": {}}, 0
         try:
-            _run(arguments, report, in_blender)
+            work(report)
         except UserError as error:
             report["error"], code = str(error), error.exit_code
         except OSError as error:
@@ -91,6 +92,20 @@ def main(argv: list[str] | None = None, *, in_blender: bool = False) -> int:
         report["exit_code"] = code
         print(json.dumps(report), file=stream, flush=True)
     return code
+
+
+def _asked_for(argv: list[str], in_blender: bool) -> Callable[[dict], None]:
+    """What the arguments ask for, as a function that fills the report; SystemExit when they are wrong."""
+    if argv[:1] != ["model"]:
+        arguments = parser(in_blender).parse_args(argv)
+        return lambda report: _run(arguments, report, in_blender)
+    from .model import commands
+
+    arguments = commands.parser(in_blender).parse_args(argv[1:])
+    # Outside Blender, which has a preference for it, typing the command is consent.
+    return lambda report: commands.run(
+        arguments, report, _Teller(arguments.quiet), online=not in_blender or _blender_half().online()
+    )
 
 
 def _run(arguments: argparse.Namespace, report: dict, in_blender: bool) -> None:

@@ -24,7 +24,7 @@ BELOW = {
     "generate": {"core", "errors", "job", "pianist", "audio", "model"},
     "worker": {"core", "errors", "generate"},
     "blender": {"core", "errors", "job", "outputs", "audio", "generate", "worker", "cli"},
-    "cli": {"core", "errors", "outputs", "audio", "generate", "worker", "blender"},
+    "cli": {"core", "errors", "outputs", "audio", "generate", "worker", "blender", "model"},
     "__main__": {"cli"},
 }
 
@@ -81,8 +81,8 @@ def test_only_relative_imports_inside_the_package():
 def test_the_work_without_torch_and_bpy():
     """Nothing on the way to a motion from MIDI loads PyTorch or Blender."""
     code = (
-        "import sys; import s2c_blender.cli, s2c_blender.generate; "
-        "print([m for m in ('bpy', 'torch', 'transkun') if m in sys.modules])"
+        "import sys; import s2c_blender.cli, s2c_blender.generate, s2c_blender.model.commands; "
+        "print([m for m in ('bpy', 'torch', 'transkun', 'transformers', 'safetensors') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr

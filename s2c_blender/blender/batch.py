@@ -47,6 +47,11 @@ def strip_source(folder: Path, start: float, duration: float | None) -> tuple[Pa
     return audio.path, audio.start + start, length, frame + start * render.fps / render.fps_base
 
 
+def online() -> bool:
+    """Whether Blender's preferences, or its command line, allow the network."""
+    return bpy.app.online_access
+
+
 def worker_options(interpreter: str | None) -> dict:
     """How a worker process is started from this Blender (arguments of worker.Worker)."""
     return {

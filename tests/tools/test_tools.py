@@ -48,7 +48,8 @@ def test_zip_brings_every_package_the_extension_imports(repo: Path):
         "addon_utils",
         "bpy_extras",
     }
-    from_the_user = {"torch", "transkun"}  # only for transcription, and said so where they are imported
+    # For transcription and models, and said so where they are imported.
+    from_the_user = {"torch", "transkun", "transformers", "safetensors"}
     unknown = {}
     for path in (repo / "s2c_blender").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
