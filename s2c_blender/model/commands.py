@@ -83,7 +83,7 @@ def _packages() -> Iterator[None]:
         yield
     except ImportError as error:
         raise UserError(
-            f"Models need the Python package {error.name or error}, which is not installed here; install what the README says, "
-            "or use a Python that has it.",
+            f"Models need the Python package {error.name or error}, which is not installed here; "
+            "install what the README says, or use a Python that has it.",
             ENVIRONMENT,
         ) from error
