@@ -3,11 +3,10 @@
 """What the networks hear: the notes as a roll at 30 fps, or the normalised waveform. NumPy only."""
 
 from dataclasses import dataclass
-from math import gcd
 
 import numpy as np
-from scipy.signal import resample_poly
 
+from ..audio.read import resample_blocks
 from ..core.keyboard import HIGHEST, LOWEST
 from ..core.notes import Score
 from .config import FPS, ModelConfig
@@ -77,9 +76,7 @@ def hearable(samples: np.ndarray, rate: int) -> np.ndarray:
     The whole recording is normalised at once: its windows keep their loudness relative to each other, as the clips of a
     training batch do in the release. A recording of one window is normalised exactly as the release does it.
     """
-    divisor = gcd(AUDIO_RATE, rate)
-    if rate != AUDIO_RATE:
-        samples = resample_poly(samples, AUDIO_RATE // divisor, rate // divisor)
+    samples = np.concatenate(list(resample_blocks(iter([samples]), rate, AUDIO_RATE)))
     return normalised(samples)
 
 

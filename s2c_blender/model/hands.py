@@ -13,8 +13,6 @@ from .config import ModelConfig
 from .position import features_width
 from .unet import GestureNet
 
-HANDS = ("left", "right")  # index 0 and 1 of every axis "hands"
-
 
 class Condition(NamedTuple):
     """What a window's denoising depends on besides the noisy motion; made once a window."""

@@ -10,9 +10,9 @@ import torch
 from safetensors.numpy import load_file
 
 from s2c_blender.model.config import AudioConfig, FusionConfig, GestureConfig, ModelConfig
-from s2c_blender.model.hands import HANDS, DualStream
+from s2c_blender.model.hands import DualStream
 from s2c_blender.model.release import convert
-from s2c_blender.model.weights import load_into
+from s2c_blender.model.weights import HANDS, load_into
 
 TOLERANCE = 1e-4  # relative, float32
 

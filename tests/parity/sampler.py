@@ -9,10 +9,11 @@ import torch
 
 from s2c_blender.model.config import DiffusionConfig
 from s2c_blender.model.diffusion import Diffusion
-from s2c_blender.model.hands import HANDS, Condition, DualStream
+from s2c_blender.model.hands import Condition, DualStream
 from s2c_blender.model.release_config import schedule_buffers
 from s2c_blender.model.sampling import ddpm
 from s2c_blender.model.schedule import make_schedule
+from s2c_blender.model.weights import HANDS
 from s2c_blender.model.windows import START, sample
 
 from .common import Check, compare, gesture_networks, read

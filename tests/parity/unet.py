@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from s2c_blender.model.hands import HANDS, Condition, DualStream
+from s2c_blender.model.hands import Condition, DualStream
 from s2c_blender.model.schedule import make_schedule
+from s2c_blender.model.weights import HANDS
 
 from .common import Check, compare, gesture_networks, read
 

@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the networks hear, and the configuration that says which."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from s2c_blender.core.notes import Score, make_notes
+from s2c_blender.model import config as configs
+from s2c_blender.model.config import ModelConfig
+from s2c_blender.model.features import KEYS, NOTE_FEATURES, Recording, hearable, note_roll, window_input
+
+SCORE = Score(
+    make_notes([0.0, 1.01, 2.0], [0.5, 1.5, 2.1], [21, 60, 108], [127, 64, 1]), np.array([[0.1, 1.0], [1.2, 1.3]])
+)
+
+
+def test_onsets_tell_loudness_and_the_time_within_a_frame():
+    roll = note_roll(SCORE, 0, 90)
+    assert roll.shape == (90, NOTE_FEATURES)
+    onsets = roll[:, :KEYS]
+    np.testing.assert_allclose(onsets.sum(axis=0)[[0, 39, 87]], np.array([127, 64, 1]) / 127, rtol=1e-6)
+    time = (onsets[:, 39] @ np.arange(90)) / onsets[:, 39].sum() / 30
+    assert time == pytest.approx(1.01, abs=1e-6)
+    assert np.count_nonzero(onsets) == 4  # those on a frame need one
+
+
+def test_sustains_and_pedal_cover_their_time():
+    roll = note_roll(SCORE, 0, 90)
+    held = roll[:, KEYS : 2 * KEYS]
+    assert held.max() <= 1.0
+    assert held[:, 39].sum() / 30 == pytest.approx(0.49, abs=1e-6)
+    assert held[:, 0].sum() / 30 == pytest.approx(0.5 + 0.5 / 30 - 0.5 / 30, abs=0.02)  # half of frame 0 lies before it
+    assert roll[:, -1].sum() / 30 == pytest.approx(1.0, abs=1e-6)
+    assert roll[15, -1] == 1.0
+    assert roll[33, -1] == 0.0
+
+
+def test_windows_of_the_roll_are_cut_from_the_whole():
+    whole = note_roll(SCORE, 0, 120)
+    for first, frames in ((0, 40), (25, 40), (31, 60), (61, 59)):
+        np.testing.assert_allclose(note_roll(SCORE, first, frames), whole[first : first + frames], atol=1e-6)
+    assert not note_roll(SCORE, 100, 40).any()
+
+
+def test_a_note_struck_again_is_not_lost():
+    score = Score(make_notes([0.0, 0.52], [0.5, 0.8], [60, 60], [50, 90]))
+    onsets = note_roll(score, 0, 40)[:, 39]
+    assert onsets.sum() == pytest.approx(140 / 127, rel=1e-5)
+    assert onsets[0] == pytest.approx(50 / 127, rel=1e-5)
+
+
+def test_hearable_sound_has_no_offset_and_unit_loudness():
+    rng = np.random.default_rng(0)
+    tone = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100)
+    samples = (0.1 + 0.01 * tone + 0.001 * rng.standard_normal(44100)).astype(np.float32)
+    heard = hearable(samples, 44100)
+    assert len(heard) == 16000
+    assert heard.dtype == np.float32
+    assert heard.mean() == pytest.approx(0, abs=1e-4)
+    assert heard.std() == pytest.approx(1, abs=1e-3)
+    spectrum = np.abs(np.fft.rfft(heard))
+    assert spectrum.argmax() == 440
+
+
+def test_windows_of_sound_end_in_silence():
+    recording = Recording(SCORE, np.arange(20000, dtype=np.float32))
+    window = window_input(configs.published(), recording, 30, 30)
+    assert len(window) == 16000
+    assert window[0] == 16000
+    assert window[3999] == 19999
+    assert not window[4000:].any()
+    assert not window_input(configs.published(), recording, 90, 30).any()
+    with pytest.raises(ValueError, match="only notes"):
+        window_input(configs.published(), Recording(SCORE), 0, 30)
+
+
+@pytest.mark.parametrize("config", [configs.published(), configs.small(), ModelConfig()], ids=["big", "small", "empty"])
+def test_configurations_survive_json(config: ModelConfig):
+    config = replace(config, meta={"source": "a test"})
+    assert ModelConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda d: d["gesture"].update(dim="big"), "gesture.dim must be int"),
+        (lambda d: d["gesture"]["fusion"].update(kind="sum"), "gesture.fusion.kind must be one of"),
+        (lambda d: d.update(colour=1), "has no field colour"),
+        (lambda d: d["frame"].update(position_scale=[1, 2]), "frame.position_scale must be a list"),
+        (lambda d: d.update(position=3), "position must be an object"),
+        (lambda d: d.update(format=99), "not a model configuration of format 1"),
+    ],
+)
+def test_a_wrong_configuration_is_told(change, told: str):
+    data = json.loads(configs.small().to_json())
+    change(data)
+    with pytest.raises(ValueError, match=told):
+        ModelConfig.from_json(json.dumps(data))
