@@ -80,8 +80,11 @@ def write_hand(folder: Path, hand: str, state: Mapping[str, "torch.Tensor"], *, 
             told = "does not fit into half precision" if torch.isfinite(state[name]).all() else "is damaged"
             raise UserError(f"{name} of the {hand} hand {told}: store it in full precision, or get the model again.")
     path = folder / f"{hand}.safetensors"
+    path.touch()
+    usual = path.stat().st_mode  # the library lets nobody but the owner read what it writes
     try:
         save_file(cast, path)
+        path.chmod(usual)
     except SafetensorError as error:  # how the library tells a full disk
         number = re.search(r"os error (\d+)", str(error))
         cause = OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))

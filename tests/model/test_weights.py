@@ -37,6 +37,7 @@ def names(folder: Path) -> set[str]:
 
 def test_what_is_saved_is_read(model):
     assert names(model) == {"config.json", "left.safetensors", "right.safetensors"}
+    assert len({path.stat().st_mode for path in model.iterdir()}) == 1, "some may not be read by others"
     assert weights.read_config(model) == CONFIG
     right = weights.load_state(model, "right", "gesture.")
     assert right.keys() == {"a", "b"}
