@@ -62,6 +62,11 @@ def parser(in_blender: bool = False) -> argparse.ArgumentParser:
     )
     how.add_argument("--cache", type=Path, metavar="FOLDER", help="where to keep transcriptions (default: user cache)")
     how.add_argument("--python", metavar="EXE", help="Python with PyTorch that does the work (default: this one)")
+    model = p.add_argument_group("gesture model (default: none, the pianist's own idea)")
+    model.add_argument("--model", type=Path, metavar="FOLDER", help="made by `model import`")
+    model.add_argument("--sampler", choices=("dpm", "ddim", "ddpm"), default="dpm", help="default: dpm")
+    model.add_argument("--steps", type=_count, default=10, help="of the sampler (default: 10)")
+    model.add_argument("--mano", type=Path, metavar="MANO_RIGHT.pkl", help="your own, for the published model's hands")
     look = p.add_argument_group("the video")
     look.add_argument("--camera", help="part of a camera's name, for the video and the saved file")
     look.add_argument("--resolution", type=_resolution, default=(960, 540), metavar="WxH", help="default: 960x540")
@@ -125,6 +130,10 @@ def _run(arguments: argparse.Namespace, report: dict, in_blender: bool) -> None:
             device=arguments.device,
             cache_dir=str(arguments.cache or cache_folder()),
             midi=str(wanted["midi"].absolute()) if "midi" in wanted else None,
+            model=str(arguments.model.absolute()) if arguments.model else None,
+            sampler=arguments.sampler,
+            steps=arguments.steps,
+            mano=str(arguments.mano.absolute()) if arguments.mano else None,
         )
         if in_blender or arguments.python:
             motion = _in_worker(job, report, Path(folder), tell, arguments.python, batch)

@@ -22,9 +22,8 @@ from .job import Job
 from .pianist import perform
 
 CONTEXT = 1.0  # s of sound heard around the wanted part, so that a note at its edge is recognised
-# How much of the whole each stage takes, measured on a minute of music.
-SHARES = {"reading": 0.02, "listening": 0.58, "playing": 0.40}
-SHARES_MIDI = {"reading": 0.02, "playing": 0.98}
+# How long the stages take beside each other, measured on a minute of music.
+STAGES = {"reading": 0.02, "listening": 0.58, "imagining": 0.20, "playing": 0.40}
 
 Progress = Callable[[str, float], None]  # stage, fraction of the whole job done; may raise Cancelled
 
@@ -37,17 +36,20 @@ class Result:
     report: dict = field(default_factory=dict)
 
 
-def generate(job: Job, on_progress: Progress | None = None, *, prior: HandMotion | None = None) -> Result:
-    """Read, listen, play. `prior` is a gesture model's motion for the same part, which the pianist then stays close to.
+def generate(job: Job, on_progress: Progress | None = None) -> Result:
+    """Read, listen, let a gesture model imagine the motion where the job names one, play.
 
     Raises UserError with one sentence for the user, or Cancelled when `on_progress` raises it.
     """
-    timer = _Timer(on_progress, SHARES_MIDI if is_midi(job.source) else SHARES)
+    unused = {"listening"} if is_midi(job.source) else set()
+    unused |= set() if job.model else {"imagining"}
+    timer = _Timer(on_progress, [stage for stage in STAGES if stage not in unused])
     warnings: list[str] = []
     with _memory_told():
-        score, length = _score(job, timer, warnings)
+        score, length, sound = _score(job, timer, warnings)
         if job.midi:
             write_midi(score, job.midi)
+        prior = _imagine(job, timer, score, length, sound, warnings) if job.model else None
         with timer.stage("playing") as progress:
             motion, played = perform(score, prior=prior, fps=job.fps, seed=job.seed, on_progress=progress)
     motion.start = job.start
@@ -75,22 +77,25 @@ def generate(job: Job, on_progress: Progress | None = None, *, prior: HandMotion
     return Result(motion, report)
 
 
-def _score(job: Job, timer: "_Timer", warnings: list[str]) -> tuple[Score, float]:
-    """The notes of the wanted part and its length in seconds; UserError when there are none."""
+Sound = tuple[np.ndarray, int]  # mono samples [n] of the wanted part, and their rate
+
+
+def _score(job: Job, timer: "_Timer", warnings: list[str]) -> tuple[Score, float, Sound | None]:
+    """The notes of the wanted part, its length in seconds, its sound if there is any; UserError without notes."""
     if is_midi(job.source):
         with timer.stage("reading"):
             whole = read_midi(job.source, on_warning=warnings.append)
         score = whole.cut(job.start, job.duration)
-        length = score.end
+        length, sound = score.end, None
     else:
-        score, length = _listen(job, timer)
+        score, length, sound = _listen(job, timer)
     if not len(score.notes):
         part = "" if job.start == 0 and job.duration is None else " in the chosen part"
         raise UserError(f"No piano notes were found in {Path(job.source).name}{part}: is it a recording of a piano?")
-    return score, length
+    return score, length, sound
 
 
-def _listen(job: Job, timer: "_Timer") -> tuple[Score, float]:
+def _listen(job: Job, timer: "_Timer") -> tuple[Score, float, Sound]:
     from .audio.transcribe import transcribe  # needs PyTorch, which a MIDI file does not
 
     before = min(job.start, CONTEXT)
@@ -103,16 +108,32 @@ def _listen(job: Job, timer: "_Timer") -> tuple[Score, float]:
     with timer.stage("listening") as progress:
         cache = Path(job.cache_dir) if job.cache_dir else None
         heard = transcribe(samples, rate, device=job.device, cache_dir=cache, on_progress=progress)
-    return heard.cut(before, job.duration), length
+    first = round(before * rate)
+    return heard.cut(before, job.duration), length, (samples[first : first + round(length * rate), 0], rate)
+
+
+def _imagine(
+    job: Job, timer: "_Timer", score: Score, length: float, sound: Sound | None, warnings: list[str]
+) -> HandMotion:
+    """The gesture model's motion of the wanted part."""
+    from .model.prior import Request, make_prior
+
+    mano = Path(job.mano) if job.mano else None
+    request = Request(Path(job.model), job.sampler, job.steps, job.device, mano)
+    with timer.stage("imagining") as progress:
+        motion, told = make_prior(request, score, length, sound, job.seed, progress)
+    warnings += told
+    return motion
 
 
 class _Timer:
     """Seconds per stage, and progress of the whole from the progress of a stage."""
 
-    def __init__(self, on_progress: Progress | None, shares: dict[str, float]):
+    def __init__(self, on_progress: Progress | None, stages: list[str]):
         self.seconds: dict[str, float] = {}
         self._tell = on_progress or (lambda stage, fraction: None)
-        self._shares = shares
+        whole = sum(STAGES[stage] for stage in stages)
+        self._shares = {stage: STAGES[stage] / whole for stage in stages}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[float], None]]:

@@ -17,3 +17,7 @@ class Job:
     fps: float = 60.0  # rate of the motion; scenes resample it to their own
     cache_dir: str | None = None  # folder for transcriptions already made
     midi: str | None = None  # where to write the notes that were found
+    model: str | None = None  # folder of a gesture model whose idea the pianist follows; without one it has its own
+    sampler: str = "dpm"  # the model's: "dpm", "ddim" or "ddpm"
+    steps: int = 10  # of the sampler
+    mano: str | None = None  # the user's MANO_RIGHT.pkl, for models that answer in MANO's terms

@@ -28,6 +28,7 @@ from .source import Part, chosen_part
 STAGES = {
     "reading": "Reading the music",
     "listening": "Listening for notes",
+    "imagining": "Imagining the gestures",
     "playing": "Playing them",
 }
 _LOGGER = logging.getLogger(__name__)
@@ -70,10 +71,10 @@ class Run:
                 seed=settings.seed,
                 device=_device(context),
                 cache_dir=str(self._cache / "notes"),
+                model=_path(preferences(context).model_folder),
+                mano=_path(preferences(context).mano_file),
             )
-            interpreter = preferences(context).interpreter
-            interpreter = bpy.path.abspath(interpreter) if interpreter else None
-            self.worker = Worker(job, self.order.result, **worker_options(interpreter))
+            self.worker = Worker(job, self.order.result, **worker_options(_path(preferences(context).interpreter)))
         except BaseException:
             self._folder.cleanup()
             raise
@@ -216,6 +217,11 @@ def unregister() -> None:
     stop()
     state.trouble = None
     bpy.app.handlers.load_pre.remove(_stop_before_load)
+
+
+def _path(chosen: str) -> str | None:
+    """A path as the user chose it, made absolute; None where none is chosen."""
+    return bpy.path.abspath(chosen) if chosen else None
 
 
 def _device(context: bpy.types.Context) -> str:

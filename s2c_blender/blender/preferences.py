@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What holds for every file of one user: the Python that listens, the cache, the device, the log."""
+"""What holds for every file of one user: the Python that listens, the model, the cache, the device, the log."""
 
 import logging
 from dataclasses import dataclass
@@ -27,8 +27,10 @@ _LOGGER = logging.getLogger(__package__.rpartition(".")[0])
 
 
 @dataclass(frozen=True)
-class _Defaults:
+class Defaults:
     interpreter: str = ""
+    model_folder: str = ""
+    mano_file: str = ""
     cache_folder: str = ""
     cache_limit: int = 2000
     device: str = "AUTO"
@@ -46,6 +48,18 @@ class PianoHandsPreferences(bpy.types.AddonPreferences):
         "Left empty, Blender's own Python is used. MIDI files need none of this",
         subtype="FILE_PATH",
     )
+    model_folder: StringProperty(
+        name="Gesture Model",
+        description="Folder of a model whose idea of the motion the hands follow, as `model import` makes it "
+        "(see the documentation). Left empty, the pianist has its own idea",
+        subtype="DIR_PATH",
+    )
+    mano_file: StringProperty(
+        name="MANO Hand",
+        description="Your own MANO_RIGHT.pkl, for the exact hand that the published model speaks of. "
+        "Left empty, a neutral hand is used",
+        subtype="FILE_PATH",
+    )
     cache_folder: StringProperty(
         name="Cache Folder",
         description="Where notes and motions already made are kept, so that a second run is quick. "
@@ -55,12 +69,12 @@ class PianoHandsPreferences(bpy.types.AddonPreferences):
     cache_limit: IntProperty(
         name="Cache Limit (MB)",
         description="The oldest files are deleted when the cache grows larger than this",
-        default=_Defaults.cache_limit,
+        default=Defaults.cache_limit,
         min=10,
         soft_max=20000,
     )
     device: EnumProperty(
-        name="Device", description="What the notes of a recording are recognised on", items=DEVICES, default="AUTO"
+        name="Device", description="What PyTorch computes on", items=DEVICES, default="AUTO"
     )
     log_level: EnumProperty(
         name="Log",
@@ -74,14 +88,14 @@ class PianoHandsPreferences(bpy.types.AddonPreferences):
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        for name in ("interpreter", "device", "cache_folder", "cache_limit", "log_level"):
+        for name in ("interpreter", "device", "model_folder", "mano_file", "cache_folder", "cache_limit", "log_level"):
             layout.prop(self, name)
 
 
-def preferences(context: bpy.types.Context) -> "PianoHandsPreferences | _Defaults":
+def preferences(context: bpy.types.Context) -> "PianoHandsPreferences | Defaults":
     """The user's preferences; the defaults where the package runs without being installed as an extension."""
     addon = context.preferences.addons.get(EXTENSION)
-    return addon.preferences if addon and addon.preferences else _Defaults()
+    return addon.preferences if addon and addon.preferences else Defaults()
 
 
 def cache_folder(context: bpy.types.Context) -> Path:

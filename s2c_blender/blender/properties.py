@@ -73,7 +73,7 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
     output: EnumProperty(name="Result", description="What the hands get", items=OUTPUTS)
     device: EnumProperty(
         name="Device",
-        description="What the notes of a recording are recognised on",
+        description="What PyTorch computes on",
         items=[("DEFAULT", "As in Preferences", "The device chosen in the extension's preferences"), *DEVICES],
     )
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from s2c_blender.blender.button import Button  # noqa: E402
 from s2c_blender.blender.generating import PIANO_HANDS_OT_generate as Generate  # noqa: E402
 from s2c_blender.blender.operators import PIANO_HANDS_OT_export_fbx as ExportFbx  # noqa: E402
 from s2c_blender.blender.operators import PIANO_HANDS_OT_insert_keys as InsertKeys  # noqa: E402
-from s2c_blender.blender.preferences import trim_cache  # noqa: E402
+from s2c_blender.blender.preferences import Defaults, trim_cache  # noqa: E402
 from s2c_blender.blender.source import chosen_part, source_name  # noqa: E402
 from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes  # noqa: E402
 from s2c_blender.errors import UserError  # noqa: E402
@@ -252,10 +253,8 @@ def test_killed_worker_is_told(settings, tune):
 
 
 def test_wrong_interpreter_offers_the_preferences(settings, tune, monkeypatch):
-    class Wrong:
-        interpreter, cache_limit, device = "/nowhere/python", 100, "AUTO"
-
-    monkeypatch.setattr(job, "preferences", lambda context: Wrong)
+    wrong = replace(Defaults(), interpreter="/nowhere/python")
+    monkeypatch.setattr(job, "preferences", lambda context: wrong)
     settings.source, settings.filepath = "FILE", str(tune)
     with pytest.raises(RuntimeError, match="/nowhere/python cannot be started"):
         bpy.ops.piano_hands.generate()
