@@ -108,6 +108,11 @@ class ModelConfig:
     frame: FrameConfig = field(default_factory=FrameConfig)
     meta: dict = field(default_factory=dict)  # where it comes from; not used for computing
 
+    def __post_init__(self):
+        halvings = len(self.gesture.dim_mults) - 1
+        if self.window < 1 or self.window % 2**halvings:
+            raise ValueError(f"window must be a multiple of {2**halvings}, which the network halves {halvings} times")
+
     def to_json(self) -> str:
         """The configuration as readable JSON."""
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n"

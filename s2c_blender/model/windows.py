@@ -24,14 +24,14 @@ START = -1  # the "step" of the noise that sampling starts from
 
 
 def seeded(seed: int, initial: Literal["decoupled", "shared"]) -> Noise:
-    """Normal noise that depends on nothing but seed (0 to 2^64 - 1), segment, step and shape.
+    """Normal noise that depends on nothing but seed (modulo 2^64), segment, step and shape.
 
     `initial`: whether the hands start from noise of their own (the paper) or from the same (the release); all later
     noise is their own.
     """
 
     def noise(segment: int, step: int, shape: tuple[int, int, int]) -> np.ndarray:
-        key = np.array([seed, segment], np.uint64)
+        key = np.array([seed % 2**64, segment], np.uint64)
         counter = np.array([0, 0, 0, step - START], np.uint64)  # in the highest word: steps never reach each other
         stream = np.random.Generator(np.random.Philox(key=key, counter=counter))
         if step == START and initial == "shared":

@@ -92,6 +92,7 @@ def test_configurations_survive_json(config: ModelConfig):
         (lambda d: d.update(colour=1), "has no field colour"),
         (lambda d: d["frame"].update(position_scale=[1, 2]), "frame.position_scale must be a list"),
         (lambda d: d.update(position=3), "position must be an object"),
+        (lambda d: d.update(window=100), "window must be a multiple of 8"),
         (lambda d: d.update(format=99), "not a model configuration of format 1"),
     ],
 )

@@ -1,0 +1,161 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A model folder at work: what is heard -> both hands' positions and gestures, of any length."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..audio.device import choose_device, memory_told
+from .features import Recording, window_input
+from .hands import Condition, DualStream, OnePass
+from .position import PositionNet, features_width
+from .sampling import Sampler, make_plan
+from .schedule import make_schedule
+from .unet import GestureNet
+from .weights import HANDS, load_into, load_state, read_config
+from .windows import ramp, sample_long, seeded, starts
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the reverse diffusion runs."""
+
+    sampler: Sampler = "dpm"
+    steps: int = 10
+    eta: float = 0.0  # DDIM's
+    overlap: int = 60  # frames that neighbouring windows share
+    batch: int = 4  # windows in one call of the networks
+
+
+class Generator:
+    """The networks of a model folder on a device, in one precision.
+
+    `compiled` hands the gesture networks to torch.compile, `one_pass` stacks the hands (hands.OnePass); docs/model.md
+    says where they pay. Raises UserError for a folder that is no model, without PyTorch's device, or without a package
+    that the model needs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: str = "auto",
+        precision: Precision = "float32",
+        compiled: bool = False,
+        one_pass: bool = False,
+    ):
+        self.config = read_config(Path(folder))
+        self.device = choose_device(device)[0]
+        self.dtype = getattr(torch, precision)
+        self.schedule = make_schedule(self.config.diffusion.schedule, self.config.diffusion.steps)
+        with memory_told(self.device):
+            self.positions = [self._network(lambda: PositionNet(self.config), folder, hand) for hand in HANDS]
+            with torch.device("meta"):
+                self.hands = DualStream(self.config)
+            width = features_width(self.config)
+            for hand in HANDS:
+                setattr(self.hands, hand, self._network(lambda: GestureNet(self.config.gesture, width), folder, hand))
+            self.denoise: Callable[[Tensor, Tensor, Condition], Tensor] = (
+                OnePass(self.hands) if one_pass else self.hands
+            )
+            if compiled:
+                self.denoise = torch.compile(self.denoise)
+
+    def _network(self, make: Callable[[], nn.Module], folder: Path, hand: str) -> nn.Module:
+        with torch.device("meta"):
+            network = make()
+        prefix = "position." if isinstance(network, PositionNet) else "gesture."
+        load_into(network, load_state(Path(folder), hand, prefix, self.dtype))
+        return network.to(self.device).eval()
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        recording: Recording,
+        frames: int,
+        seed: int = 0,
+        sampling: Sampling = Sampling(),
+        on_progress: Callable[[float], None] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Positions [2, frames, 3] in the units of FrameConfig and poses [2, frames, 48] in radians, left hand first.
+
+        The same seed gives the same motion on a device, whatever `batch` is but for rounding. `on_progress` may raise
+        to stop. Raises UserError when the device's memory does not suffice.
+        """
+        plan = make_plan(sampling.sampler, self.schedule, sampling.steps, sampling.eta)
+        listener = _Listener(self, recording, frames, sampling.overlap)
+        shape = (len(HANDS), self.config.gesture.channels, frames)
+        with memory_told(self.device):
+            pieces = sample_long(
+                self._predict,
+                plan,
+                seeded(seed, self.config.diffusion.initial_noise),
+                listener.condition,
+                shape,
+                window=self.config.window,
+                overlap=sampling.overlap,
+                batch=sampling.batch,
+                on_progress=on_progress,
+            )
+            poses = np.concatenate(list(pieces), axis=-1)
+        frame = self.config.frame
+        positions = listener.positions * np.array(frame.position_scale) + np.array(frame.position_offset)
+        return positions, poses.transpose(0, 2, 1) * np.pi
+
+    def _predict(self, x: np.ndarray, t: np.ndarray, conditions: list[Condition]) -> np.ndarray:
+        """x0 [B, 2, C, W] for noisy windows x at steps t."""
+        condition = Condition(*(torch.cat(parts) for parts in zip(*conditions, strict=True)))
+        noisy = torch.from_numpy(x).to(self.device, self.dtype)
+        output = self.denoise(noisy, torch.from_numpy(t).to(self.device), condition)
+        return self.schedule.x0(self.config.diffusion.prediction, output.float().cpu().numpy(), x, t)
+
+    def hear(self, window: np.ndarray) -> tuple[Tensor, Tensor]:
+        """A window as features.window_input gives it -> features [1, 2, W, F], positions [1, 2, W, 3], a hand each."""
+        heard = torch.from_numpy(window)[None].to(self.device, self.dtype)
+        features, positions = zip(*(network(heard) for network in self.positions), strict=True)
+        return torch.stack(features, dim=1), torch.stack(positions, dim=1)
+
+
+class _Listener:
+    """Conditions of the windows of a recording, in the order in which they are asked for.
+
+    Positions of neighbouring windows are blended where they overlap, so that all windows see the same ones.
+    """
+
+    def __init__(self, generator: Generator, recording: Recording, frames: int, overlap: int):
+        self._generator, self._recording, self._overlap = generator, recording, overlap
+        self._window = generator.config.window
+        self._starts = starts(frames, self._window, overlap)
+        self._heard: dict[int, tuple[Tensor, Tensor]] = {}
+        self._ramp = torch.from_numpy(ramp(overlap)).to(generator.device)[:, None]
+        self.positions = np.zeros((len(HANDS), frames, 3))  # filled as the windows come
+
+    def condition(self, first: int) -> Condition:
+        """The condition of the window that starts at frame `first`."""
+        features, positions = self._hear(first)
+        positions = positions.float().clone()
+        hop = self._starts.step
+        if first > 0:
+            own, before = positions[:, :, : self._overlap], self._hear(first - hop)[1][:, :, hop:].float()
+            positions[:, :, : self._overlap] = self._ramp * own + (1 - self._ramp) * before
+        if first != self._starts[-1]:
+            own, after = positions[:, :, hop:], self._hear(first + hop)[1][:, :, : self._overlap].float()
+            positions[:, :, hop:] = self._ramp * after + (1 - self._ramp) * own
+        self._heard.pop(first - hop, None)
+        kept = self.positions[:, first : first + self._window]
+        kept[:] = positions[0, :, : kept.shape[1]].cpu().numpy()
+        return self._generator.hands.condition(features, positions.to(features.dtype))
+
+    def _hear(self, first: int) -> tuple[Tensor, Tensor]:
+        if first not in self._heard:
+            window = window_input(self._generator.config, self._recording, first, self._window)
+            self._heard[first] = self._generator.hear(window)
+        return self._heard[first]
