@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from s2c_blender.audio.device import choose_device
 from s2c_blender.audio.midi import read_midi
 from s2c_blender.audio.read import RATE, load_audio
-from s2c_blender.audio.device import choose_device
 from s2c_blender.audio.transcribe import listen
 from s2c_blender.core.metrics import accuracy
 from s2c_blender.core.notes import make_notes

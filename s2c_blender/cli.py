@@ -66,6 +66,8 @@ def parser(in_blender: bool = False) -> argparse.ArgumentParser:
     model.add_argument("--model", type=Path, metavar="FOLDER", help="made by `model import`")
     model.add_argument("--sampler", choices=("dpm", "ddim", "ddpm"), default="dpm", help="default: dpm")
     model.add_argument("--steps", type=_count, default=10, help="of the sampler (default: 10)")
+    precisions = ("float32", "bfloat16", "float16")
+    model.add_argument("--precision", choices=precisions, default="float32", help="default: float32")
     model.add_argument("--mano", type=Path, metavar="MANO_RIGHT.pkl", help="your own, for the published model's hands")
     look = p.add_argument_group("the video")
     look.add_argument("--camera", help="part of a camera's name, for the video and the saved file")
@@ -133,6 +135,7 @@ def _run(arguments: argparse.Namespace, report: dict, in_blender: bool) -> None:
             model=str(arguments.model.absolute()) if arguments.model else None,
             sampler=arguments.sampler,
             steps=arguments.steps,
+            precision=arguments.precision,
             mano=str(arguments.mano.absolute()) if arguments.mano else None,
         )
         if in_blender or arguments.python:

@@ -119,7 +119,7 @@ def _imagine(
     from .model.prior import Request, make_prior
 
     mano = Path(job.mano) if job.mano else None
-    request = Request(Path(job.model), job.sampler, job.steps, job.device, mano)
+    request = Request(Path(job.model), job.sampler, job.steps, job.precision, job.device, mano)
     with timer.stage("imagining") as progress:
         motion, told = make_prior(request, score, length, sound, job.seed, progress)
     warnings += told

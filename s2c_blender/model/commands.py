@@ -5,14 +5,12 @@
 import argparse
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 
-from ..errors import ENVIRONMENT, UserError
 from .download import fetch_release
-from .weights import HANDS, open_hand, read_config
+from .weights import HANDS, open_hand, packages_told, read_config
 
 
 def parser(in_blender: bool = False) -> argparse.ArgumentParser:
@@ -42,7 +40,7 @@ def run(arguments: argparse.Namespace, report: dict, tell: Callable[[str, float]
         report["outputs"] = {"release": str(arguments.folder.absolute())}
         report["files"] = [str(path.absolute()) for path in files]
         return
-    with _packages():
+    with packages_told():
         if arguments.command == "import":
             from .release import import_release
 
@@ -75,15 +73,3 @@ def describe(folder: Path) -> dict:
         "stored_as": sorted(stored),
         "bytes": size,
     }
-
-
-@contextmanager
-def _packages() -> Iterator[None]:
-    try:
-        yield
-    except ImportError as error:
-        raise UserError(
-            f"Models need the Python package {error.name or error}, which is not installed here; "
-            "install what the README says, or use a Python that has it.",
-            ENVIRONMENT,
-        ) from error

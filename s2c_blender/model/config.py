@@ -12,6 +12,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 FPS = 30  # frames a second of everything inside the model
 FORMAT = 1  # of config.json
 
+Precision = Literal["float32", "bfloat16", "float16"]  # of the networks' weights and sums
+
 # When self-attention of refiner and predictor gets the release's causal mask with a penalty per second of distance:
 # "batch of one" is what the released code does (its training had larger batches and so no mask, infer.py has one
 # window and so the mask).

@@ -5,13 +5,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..audio.device import choose_device, memory_told
+from .config import Precision
 from .features import Recording, window_input
 from .hands import Condition, DualStream, OnePass
 from .position import PositionNet, features_width
@@ -21,8 +21,6 @@ from .unet import GestureNet
 from .weights import HANDS, load_into, load_state, read_config
 from .windows import ramp, sample_long, seeded, starts
 
-Precision = Literal["float32", "bfloat16", "float16"]
-
 
 @dataclass(frozen=True)
 class Sampling:
@@ -31,7 +29,7 @@ class Sampling:
     sampler: Sampler = "dpm"
     steps: int = 10
     eta: float = 0.0  # DDIM's
-    overlap: int = 60  # frames that neighbouring windows share
+    overlap: int | None = None  # frames that neighbouring windows share; None: a quarter of a window
     batch: int = 4  # windows in one call of the networks
 
 
@@ -91,7 +89,8 @@ class Generator:
         to stop. Raises UserError when the device's memory does not suffice.
         """
         plan = make_plan(sampling.sampler, self.schedule, sampling.steps, sampling.eta)
-        listener = _Listener(self, recording, frames, sampling.overlap)
+        overlap = self.config.window // 4 if sampling.overlap is None else sampling.overlap
+        listener = _Listener(self, recording, frames, overlap)
         shape = (len(HANDS), self.config.gesture.channels, frames)
         with memory_told(self.device):
             pieces = sample_long(
@@ -101,7 +100,7 @@ class Generator:
                 listener.condition,
                 shape,
                 window=self.config.window,
-                overlap=sampling.overlap,
+                overlap=overlap,
                 batch=sampling.batch,
                 on_progress=on_progress,
             )

@@ -23,6 +23,19 @@ HANDS = ("left", "right")
 READ_AT_ONCE = 64  # tensors: how many stay mapped while they are cast
 
 
+@contextmanager
+def packages_told() -> Iterator[None]:
+    """A package that models need and that is not there becomes a UserError."""
+    try:
+        yield
+    except ImportError as error:
+        raise UserError(
+            f"Models need the Python package {error.name or error}, which is not installed here: "
+            "install it as docs/model.md says, or use a Python that has it.",
+            ENVIRONMENT,
+        ) from error
+
+
 def save_model(
     folder: Path, config: ModelConfig, states: Mapping[str, Mapping[str, "torch.Tensor"]], *, half: bool = False
 ) -> None:

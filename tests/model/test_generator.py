@@ -7,55 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from s2c_blender.core.notes import Score, make_notes
 from s2c_blender.errors import UserError
-from s2c_blender.model.config import (
-    HUBERT_LARGE,
-    AudioConfig,
-    DiffusionConfig,
-    FrameConfig,
-    GestureConfig,
-    ModelConfig,
-    PositionConfig,
-)
+from s2c_blender.model.config import AudioConfig
 from s2c_blender.model.features import Recording
 from s2c_blender.model.generator import Generator, Sampling
-from s2c_blender.model.hands import DualStream
-from s2c_blender.model.position import PositionNet
-from s2c_blender.model.weights import HANDS, save_model
+from tests.model.tiny_model import HUBERT, TINY, W, write_model
 
-W, OVERLAP = 64, 16
-TINY = ModelConfig(
-    window=W,
-    audio=AudioConfig("notes"),
-    position=PositionConfig(width=16, layers=1, encoder_hidden=32),
-    gesture=GestureConfig(dim=8, condition=16, refiner_layers=1, refiner_hidden=32),
-    diffusion=DiffusionConfig(100, "linear", "v", "decoupled"),
-    frame=FrameConfig("piano", (0.7, 0.3, 0.3), (0.0, 0.1, 0.2)),
-)
-HUBERT = HUBERT_LARGE | {
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "conv_dim": [8] * 7,
-    "num_conv_pos_embeddings": 16,
-}
+OVERLAP = 16
 FAST = Sampling(steps=4, overlap=OVERLAP)
-
-
-def write_model(folder: Path, config: ModelConfig, **options) -> Path:
-    """A model folder with random weights."""
-    torch.manual_seed(0)
-    gestures = DualStream(config)
-    states = {}
-    for hand in HANDS:
-        parts = {"position": PositionNet(config), "gesture": getattr(gestures, hand)}
-        states[hand] = {f"{part}.{k}": v for part, net in parts.items() for k, v in net.state_dict().items()}
-    save_model(folder, config, states, **options)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,129 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a model folder to a performance: what `generate` does with a gesture model, and what it refuses."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from s2c_blender.audio.midi import write_midi
+from s2c_blender.core import metrics
+from s2c_blender.core.notes import Score, make_notes
+from s2c_blender.errors import UserError
+from s2c_blender.generate import Job, generate
+from s2c_blender.model import prior
+from s2c_blender.model.config import AudioConfig, FrameConfig
+from s2c_blender.model.prior import Request, make_prior
+from tests.model.tiny_model import HUBERT, TINY, write_model
+from tests.pianist.music import sampled
+
+
+@pytest.fixture(scope="module")
+def tune() -> Score:
+    onset = 0.3 + 0.25 * np.arange(16)
+    pitch = [48, 64, 50, 65, 52, 67, 53, 69, 55, 71, 53, 72, 52, 71, 50, 69]
+    hand = [0, 1] * 8
+    return Score(make_notes(onset, onset + 0.22, pitch, np.full(16, 70), hand))
+
+
+@pytest.fixture(scope="module")
+def midi(tune: Score, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("midi") / "tune.mid"
+    write_midi(tune, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model") / "tiny", TINY)
+
+
+@pytest.fixture(scope="module")
+def camera_model(tmp_path_factory) -> Path:
+    config = replace(TINY, frame=FrameConfig())
+    return write_model(tmp_path_factory.mktemp("model") / "camera", config)
+
+
+def test_a_prior_covers_the_music(model: Path, tune: Score):
+    motion, warnings = make_prior(Request(model, steps=3, device="cpu"), tune, tune.end, seed=5)
+    assert motion.fps == 30
+    assert motion.duration == pytest.approx(tune.end, abs=1 / 30)
+    assert motion.left_rotation.shape == (len(motion.left_position), 16, 3)
+    assert motion.meta["steps"] == 3
+    assert not warnings
+    place = (motion.right_position - TINY.frame.position_offset) / TINY.frame.position_scale
+    assert np.abs(place).max() <= 1.0  # a piano-frame model speaks in metres
+
+
+def test_the_pianist_follows_the_model_and_still_hits_the_keys(midi: Path, model: Path, monkeypatch):
+    """The prior is the pianist's own motion with the hand turned and the fingers curled: its result goes there."""
+    plain = generate(Job(str(midi))).motion
+    bent = replace(plain, left_rotation=plain.left_rotation.copy(), right_rotation=plain.right_rotation.copy())
+    for rotation in (bent.left_rotation, bent.right_rotation):
+        rotation[:, [1, 4, 7, 10], 0] -= 0.25  # MCP joints
+    monkeypatch.setattr(prior, "in_piano_frame", lambda *args: (bent, ["a warning of the model's."]))
+    result = generate(Job(str(midi), model=str(model), steps=2, device="cpu"))
+    moved = result.motion.right_rotation[:, [1, 4, 7, 10], 0] - plain.right_rotation[:, [1, 4, 7, 10], 0]
+    assert np.median(moved) < -0.05
+    times, pads = sampled(result.motion)
+    assert metrics.accuracy(metrics.presses_by_hands(times, pads), result.motion.notes).f1 == 1.0
+    assert result.report["warnings"] == ["a warning of the model's."]
+    assert set(result.report["seconds"]) == {"reading", "imagining", "playing"}
+    assert result.motion.meta["prior"] == bent.meta
+
+
+def test_progress_of_all_stages_rises_to_the_end(midi: Path, model: Path):
+    told = []
+    generate(
+        Job(str(midi), model=str(model), steps=2, device="cpu"), lambda stage, fraction: told.append((stage, fraction))
+    )
+    fractions = [fraction for _, fraction in told]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1.0)
+    assert list(dict.fromkeys(stage for stage, _ in told)) == ["reading", "imagining", "playing"]
+
+
+def test_a_camera_model_is_calibrated(camera_model: Path, tune: Score):
+    """Random networks know nothing of the keyboard: hands still come out in the piano's frame, with a warning."""
+    motion, warnings = make_prior(Request(camera_model, steps=2, device="cpu"), tune, tune.end)
+    assert np.isfinite(motion.left_position).all()
+    assert np.isfinite(motion.right_rotation).all()
+    assert warnings
+    for warning in warnings:
+        assert warning.endswith(".")
+
+
+def test_smoothing_is_the_releases():
+    steps = np.zeros((2, 20, 1))
+    steps[:, 10:] = 1.0
+    smooth = prior._smoothed(steps)
+    assert 0 < smooth[0, 9, 0] < smooth[0, 10, 0] < 1
+    assert prior._smoothed(steps[:, :3]) is not None
+    np.testing.assert_array_equal(prior._smoothed(steps[:, :3]), steps[:, :3])
+
+
+def test_a_listening_model_needs_sound(tmp_path: Path, tune: Score):
+    folder = write_model(tmp_path / "hubert", replace(TINY, audio=AudioConfig("hubert", HUBERT)))
+    with pytest.raises(UserError, match="listens to sound: give a recording"):
+        make_prior(Request(folder, device="cpu"), tune, tune.end)
+    sound = np.random.default_rng(0).standard_normal(5 * 44100).astype(np.float32)
+    motion, _ = make_prior(Request(folder, steps=2, device="cpu"), tune, tune.end, (sound, 44100))
+    assert np.isfinite(motion.left_position).all()
+
+
+def test_what_is_missing_is_told(tmp_path: Path, tune: Score, model: Path, monkeypatch):
+    with pytest.raises(UserError, match="holds no model"):
+        make_prior(Request(tmp_path, device="cpu"), tune, tune.end)
+    with pytest.raises(UserError, match="finds no device"):
+        make_prior(Request(model, device="cuda:77"), tune, tune.end)
+    with pytest.raises(UserError, match="samples in 1 to 100 steps, not 1000"):
+        make_prior(Request(model, steps=1000, device="cpu"), tune, tune.end)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(UserError, match="safetensors"):
+        make_prior(Request(model, device="cpu"), tune, tune.end)

@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Model folders with small random networks."""
+
+from pathlib import Path
+
+import torch
+
+from s2c_blender.model.config import (
+    HUBERT_LARGE,
+    AudioConfig,
+    DiffusionConfig,
+    FrameConfig,
+    GestureConfig,
+    ModelConfig,
+    PositionConfig,
+)
+from s2c_blender.model.hands import DualStream
+from s2c_blender.model.position import PositionNet
+from s2c_blender.model.weights import HANDS, save_model
+
+W = 64
+TINY = ModelConfig(
+    window=W,
+    audio=AudioConfig("notes"),
+    position=PositionConfig(width=16, layers=1, encoder_hidden=32),
+    gesture=GestureConfig(dim=8, condition=16, refiner_layers=1, refiner_hidden=32),
+    diffusion=DiffusionConfig(100, "linear", "v", "decoupled"),
+    frame=FrameConfig("piano", (0.7, 0.3, 0.3), (0.0, 0.1, 0.2)),
+)
+HUBERT = HUBERT_LARGE | {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "conv_dim": [8] * 7,
+    "num_conv_pos_embeddings": 16,
+}
+
+
+def write_model(folder: Path, config: ModelConfig, **options) -> Path:
+    """A model folder with random weights."""
+    torch.manual_seed(0)
+    gestures = DualStream(config)
+    states = {}
+    for hand in HANDS:
+        parts = {"position": PositionNet(config), "gesture": getattr(gestures, hand)}
+        states[hand] = {f"{part}.{k}": v for part, net in parts.items() for k, v in net.state_dict().items()}
+    save_model(folder, config, states, **options)
+    return folder
