@@ -65,7 +65,7 @@ def parser(in_blender: bool = False) -> argparse.ArgumentParser:
     model = p.add_argument_group("gesture model (default: none, the pianist's own idea)")
     model.add_argument("--model", type=Path, metavar="FOLDER", help="made by `model import`")
     model.add_argument("--sampler", choices=("dpm", "ddim", "ddpm"), default="dpm", help="default: dpm")
-    model.add_argument("--steps", type=_count, default=10, help="of the sampler (default: 10)")
+    model.add_argument("--steps", type=_count, help="of the sampler (default: dpm 10, ddim 50, ddpm all)")
     precisions = ("float32", "bfloat16", "float16")
     model.add_argument("--precision", choices=precisions, default="float32", help="default: float32")
     model.add_argument("--mano", type=Path, metavar="MANO_RIGHT.pkl", help="your own, for the published model's hands")

@@ -19,6 +19,7 @@ from .core.motion import HandMotion
 from .core.notes import Score
 from .errors import ENVIRONMENT, UserError
 from .job import Job
+from .model.prior import Prepared, Request, make_prior, prepare
 from .pianist import perform
 
 CONTEXT = 1.0  # s of sound heard around the wanted part, so that a note at its edge is recognised
@@ -46,10 +47,16 @@ def generate(job: Job, on_progress: Progress | None = None) -> Result:
     timer = _Timer(on_progress, [stage for stage in STAGES if stage not in unused])
     warnings: list[str] = []
     with _memory_told():
+        model = _model(job)
         score, length, sound = _score(job, timer, warnings)
         if job.midi:
             write_midi(score, job.midi)
-        prior = _imagine(job, timer, score, length, sound, warnings) if job.model else None
+        prior = None
+        if model:
+            with timer.stage("imagining") as progress:
+                prior, told = make_prior(model, score, length, sound, job.seed, progress)
+            warnings += told
+        del sound  # three hours of it are two gigabytes
         with timer.stage("playing") as progress:
             motion, played = perform(score, prior=prior, fps=job.fps, seed=job.seed, on_progress=progress)
     motion.start = job.start
@@ -112,18 +119,13 @@ def _listen(job: Job, timer: "_Timer") -> tuple[Score, float, Sound]:
     return heard.cut(before, job.duration), length, (samples[first : first + round(length * rate), 0], rate)
 
 
-def _imagine(
-    job: Job, timer: "_Timer", score: Score, length: float, sound: Sound | None, warnings: list[str]
-) -> HandMotion:
-    """The gesture model's motion of the wanted part."""
-    from .model.prior import Request, make_prior
-
+def _model(job: Job) -> Prepared | None:
+    """The gesture model the job names, looked at before the work so that mistakes are told at once."""
+    if not job.model:
+        return None
     mano = Path(job.mano) if job.mano else None
     request = Request(Path(job.model), job.sampler, job.steps, job.precision, job.device, mano)
-    with timer.stage("imagining") as progress:
-        motion, told = make_prior(request, score, length, sound, job.seed, progress)
-    warnings += told
-    return motion
+    return prepare(request, has_sound=not is_midi(job.source))
 
 
 class _Timer:

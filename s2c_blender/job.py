@@ -19,6 +19,6 @@ class Job:
     midi: str | None = None  # where to write the notes that were found
     model: str | None = None  # folder of a gesture model whose idea the pianist follows; without one it has its own
     sampler: str = "dpm"  # the model's: "dpm", "ddim" or "ddpm"
-    steps: int = 10  # of the sampler
+    steps: int | None = None  # of the sampler; None: what suits it
     precision: str = "float32"  # the model's: "float32", "bfloat16" or "float16"
     mano: str | None = None  # the user's MANO_RIGHT.pkl, for models that answer in MANO's terms

@@ -32,10 +32,13 @@ def choose_device(device: str) -> tuple[str, bool]:
 
 @contextmanager
 def memory_told(device: str) -> Iterator[None]:
-    """A device's memory running out becomes a UserError."""
-    import torch
-
+    """The device's memory running out becomes a UserError."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        raise UserError(f"{device} ran out of memory; choose the device cpu.", ENVIRONMENT) from error
+    except RuntimeError as error:  # of which torch.OutOfMemoryError is one; on the processor it is a plain one
+        if not any(words in str(error).lower() for words in ("out of memory", "can't allocate memory")):
+            raise
+        told = "The memory is not enough for this: choose a smaller model or a shorter part."
+        if not device.startswith("cpu"):
+            told = f"{device} ran out of memory; choose the device cpu."
+        raise UserError(told, ENVIRONMENT) from error

@@ -17,11 +17,15 @@ from .calibration import calibrate
 from .camera import to_piano
 from .config import FPS, ModelConfig, Precision
 from .features import Recording, hearable
-from .mano import neutral, read_mano
+from .mano import Mano, neutral, read_mano
 from .sampling import Sampler
 from .weights import packages_told, read_config
 
 SMOOTHING = 5  # frames of the release's filter for rendering (parity fact 2.5)
+
+
+# Steps where none are asked for; DDPM takes all there are.
+STEPS = {"dpm": 10, "ddim": 50}
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,39 @@ class Request:
 
     folder: Path
     sampler: Sampler = "dpm"
-    steps: int = 10
+    steps: int | None = None  # None: what suits the sampler
     precision: Precision = "float32"
     device: str = "auto"
     mano: Path | None = None  # the user's MANO_RIGHT.pkl, for models that answer in MANO's terms
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A request that can be met, as far as can be told before the work."""
+
+    request: Request
+    config: ModelConfig
+    steps: int
+    mano: Mano
+
+
+def prepare(request: Request, has_sound: bool) -> Prepared:
+    """Look at the model and all that is asked for; UserError when it cannot be done. Quick, and needs no PyTorch."""
+    config = read_config(request.folder)
+    most = config.diffusion.steps
+    steps = request.steps or min(STEPS.get(request.sampler, most), most)
+    if not 1 <= steps <= most:
+        raise UserError(f"This model samples in 1 to {most} steps, not {steps}.", BAD_ARGUMENTS)
+    if config.audio.encoder == "hubert" and not has_sound:
+        raise UserError(
+            f"The model in {request.folder} listens to sound: give a recording instead of a MIDI file, "
+            "or choose a model that reads notes."
+        )
+    return Prepared(request, config, steps, read_mano(request.mano) if request.mano else neutral())
+
+
 def make_prior(
-    request: Request,
+    prepared: Prepared,
     score: Score,
     length: float,
     sound: tuple[np.ndarray, int] | None = None,
@@ -48,43 +77,35 @@ def make_prior(
 
     `sound`: mono samples [n] and their rate, for models that listen. Raises UserError when the model cannot be used.
     """
-    config = read_config(request.folder)
-    if config.audio.encoder == "hubert" and sound is None:
-        raise UserError(
-            f"The model in {request.folder} listens to sound: give a recording instead of a MIDI file, "
-            "or choose a model that reads notes."
-        )
-    if not 1 <= request.steps <= config.diffusion.steps:
-        raise UserError(
-            f"This model samples in 1 to {config.diffusion.steps} steps, not {request.steps}.", BAD_ARGUMENTS
-        )
+    request, config = prepared.request, prepared.config
     with packages_told():
         from .generator import Generator, Sampling
 
         generator = Generator(request.folder, device=request.device, precision=request.precision)
     recording = Recording(score, hearable(*sound) if config.audio.encoder == "hubert" else None)
     frames = ceil(length * FPS) + 1
-    sampling = Sampling(request.sampler, request.steps)
+    sampling = Sampling(request.sampler, prepared.steps)
     positions, poses = generator.generate(recording, frames, seed, sampling, on_progress)
-    motion, warnings = in_piano_frame(config, positions, poses, score, request.mano)
-    sampled = {"sampler": request.sampler, "steps": request.steps, "precision": request.precision}
+    if not (np.isfinite(positions).all() and np.isfinite(poses).all()):
+        raise UserError("The model answers with values that are no numbers: use precision float32, or import it again.")
+    motion, warnings = in_piano_frame(config, positions, poses, score, prepared.mano)
+    sampled = {"sampler": request.sampler, "steps": prepared.steps, "precision": request.precision}
     motion.meta = {"model": config.meta, **sampled}
     return motion, warnings
 
 
 def in_piano_frame(
-    config: ModelConfig, positions: np.ndarray, poses: np.ndarray, score: Score, mano: Path | None = None
+    config: ModelConfig, positions: np.ndarray, poses: np.ndarray, score: Score, mano: Mano
 ) -> tuple[HandMotion, list[str]]:
     """A model's positions [2, N, 3] (its units) and poses [2, N, 48] (rad) as HandMotion, and warnings."""
     warnings: list[str] = []
     if config.frame.kind == "piano":
         hands = [(positions[side], poses[side].reshape(-1, 16, 3)) for side in (LEFT, RIGHT)]
     else:
-        facts = read_mano(mano) if mano else neutral()
         seen = list(zip(_smoothed(positions), _smoothed(poses), strict=True))  # (translation, pose) of each hand
-        found = calibrate(*seen, score.notes, facts, FPS)
+        found = calibrate(*seen, score.notes, mano, FPS)
         warnings += found.warnings
-        hands = [to_piano(*seen[side], found.camera, side, facts) for side in (LEFT, RIGHT)]
+        hands = [to_piano(*seen[side], found.camera, side, mano) for side in (LEFT, RIGHT)]
     (left_position, left_rotation), (right_position, right_rotation) = hands
     keys = np.zeros((len(score.notes), 4))
     return (

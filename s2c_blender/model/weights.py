@@ -53,7 +53,7 @@ def save_model(
 def new_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder beside `folder` to write a model to; it takes `folder`'s place when all went well."""
     folder = folder.resolve()
-    if folder.exists() and not (folder.is_dir() and ((folder / CONFIG).is_file() or not any(folder.iterdir()))):
+    if folder.exists() and not _replaceable(folder):
         raise UserError(f"{folder} holds something else than a model: choose another folder.")
     part, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("part", "old"))
     try:
@@ -71,6 +71,17 @@ def new_folder(folder: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _replaceable(folder: Path) -> bool:
+    """Whether a folder is empty, or a model of ours of any version, also a damaged one, and nothing besides."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
+    if not names or not names <= {CONFIG, *(f"{hand}.safetensors" for hand in HANDS)}:
+        return not names
+    try:
+        return isinstance(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["format"], int)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 def write_config(folder: Path, config: ModelConfig) -> None:
@@ -112,7 +123,7 @@ def read_config(folder: Path) -> ModelConfig:
     except FileNotFoundError as error:
         raise UserError(f"{folder} holds no model ({CONFIG} is missing): choose another folder.") from error
     except (OSError, ValueError, TypeError) as error:
-        reason = "it is no JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else error
+        reason = "it is no JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else _reason(error)
         raise UserError(f"{path} cannot be read ({reason}): import the model again.") from error
 
 
@@ -128,7 +139,12 @@ def open_hand(folder: Path, hand: str, framework: str = "pt") -> Iterator:
     except FileNotFoundError as error:
         raise UserError(f"{folder} holds no model ({path.name} is missing): choose another folder.") from error
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is truncated or no model file ({error}): import or copy the model again.") from error
+        told = f"{path} is truncated or no model file ({_reason(error)}): import or copy the model again."
+        raise UserError(told) from error
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def load_state(folder: Path, hand: str, prefix: str, dtype: "torch.dtype | None" = None) -> dict[str, "torch.Tensor"]:

@@ -17,9 +17,9 @@ from s2c_blender.core import metrics
 from s2c_blender.core.notes import Score, make_notes
 from s2c_blender.errors import UserError
 from s2c_blender.generate import Job, generate
-from s2c_blender.model import prior
+from s2c_blender.model import generator, prior
 from s2c_blender.model.config import AudioConfig, FrameConfig
-from s2c_blender.model.prior import Request, make_prior
+from s2c_blender.model.prior import Request, make_prior, prepare
 from tests.model.tiny_model import HUBERT, TINY, write_model
 from tests.pianist.music import sampled
 
@@ -50,8 +50,12 @@ def camera_model(tmp_path_factory) -> Path:
     return write_model(tmp_path_factory.mktemp("model") / "camera", config)
 
 
+def imagine(request: Request, score: Score, length: float, sound=None, seed: int = 0):
+    return make_prior(prepare(request, sound is not None), score, length, sound, seed)
+
+
 def test_a_prior_covers_the_music(model: Path, tune: Score):
-    motion, warnings = make_prior(Request(model, steps=3, device="cpu"), tune, tune.end, seed=5)
+    motion, warnings = imagine(Request(model, steps=3, device="cpu"), tune, tune.end, seed=5)
     assert motion.fps == 30
     assert motion.duration == pytest.approx(tune.end, abs=1 / 30)
     assert motion.left_rotation.shape == (len(motion.left_position), 16, 3)
@@ -91,12 +95,39 @@ def test_progress_of_all_stages_rises_to_the_end(midi: Path, model: Path):
 
 def test_a_camera_model_is_calibrated(camera_model: Path, tune: Score):
     """Random networks know nothing of the keyboard: hands still come out in the piano's frame, with a warning."""
-    motion, warnings = make_prior(Request(camera_model, steps=2, device="cpu"), tune, tune.end)
+    motion, warnings = imagine(Request(camera_model, steps=2, device="cpu"), tune, tune.end)
     assert np.isfinite(motion.left_position).all()
     assert np.isfinite(motion.right_rotation).all()
     assert warnings
     for warning in warnings:
         assert warning.endswith(".")
+
+
+def test_mistakes_are_told_before_the_work(model: Path, tmp_path: Path):
+    """Before a recording that is not even there is looked for."""
+    job = Job(str(tmp_path / "nothing.wav"), model=str(model))
+    for wrong, told in (
+        ({"model": str(tmp_path)}, "holds no model"),
+        ({"steps": 1000}, "samples in 1 to 100 steps, not 1000"),
+        ({"mano": str(tmp_path / "hand.pkl")}, r"hand\.pkl cannot be read"),
+    ):
+        with pytest.raises(UserError, match=told):
+            generate(replace(job, **wrong))
+    with pytest.raises(UserError, match=r"nothing\.wav"):
+        generate(job)
+
+
+def test_steps_suit_the_sampler(model: Path):
+    for sampler, steps in (("dpm", 10), ("ddim", 50), ("ddpm", 100)):
+        assert prepare(Request(model, sampler), False).steps == steps
+    assert prepare(Request(model, "ddpm", 7), False).steps == 7
+
+
+def test_answers_that_are_no_numbers_are_told(model: Path, tune: Score, monkeypatch):
+    nothing = (np.full((2, 128, 3), np.nan), np.zeros((2, 128, 48)))
+    monkeypatch.setattr(generator.Generator, "generate", lambda *args: nothing)
+    with pytest.raises(UserError, match="no numbers"):
+        imagine(Request(model, device="cpu"), tune, tune.end)
 
 
 def test_smoothing_is_the_releases():
@@ -111,19 +142,19 @@ def test_smoothing_is_the_releases():
 def test_a_listening_model_needs_sound(tmp_path: Path, tune: Score):
     folder = write_model(tmp_path / "hubert", replace(TINY, audio=AudioConfig("hubert", HUBERT)))
     with pytest.raises(UserError, match="listens to sound: give a recording"):
-        make_prior(Request(folder, device="cpu"), tune, tune.end)
+        imagine(Request(folder, device="cpu"), tune, tune.end)
     sound = np.random.default_rng(0).standard_normal(5 * 44100).astype(np.float32)
-    motion, _ = make_prior(Request(folder, steps=2, device="cpu"), tune, tune.end, (sound, 44100))
+    motion, _ = imagine(Request(folder, steps=2, device="cpu"), tune, tune.end, (sound, 44100))
     assert np.isfinite(motion.left_position).all()
 
 
 def test_what_is_missing_is_told(tmp_path: Path, tune: Score, model: Path, monkeypatch):
     with pytest.raises(UserError, match="holds no model"):
-        make_prior(Request(tmp_path, device="cpu"), tune, tune.end)
+        imagine(Request(tmp_path, device="cpu"), tune, tune.end)
     with pytest.raises(UserError, match="finds no device"):
-        make_prior(Request(model, device="cuda:77"), tune, tune.end)
+        imagine(Request(model, device="cuda:77"), tune, tune.end)
     with pytest.raises(UserError, match="samples in 1 to 100 steps, not 1000"):
-        make_prior(Request(model, steps=1000, device="cpu"), tune, tune.end)
+        imagine(Request(model, steps=1000, device="cpu"), tune, tune.end)
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(UserError, match="safetensors"):
-        make_prior(Request(model, device="cpu"), tune, tune.end)
+        imagine(Request(model, device="cpu"), tune, tune.end)

@@ -211,3 +211,21 @@ def test_float32_weights_stay_in_the_file(tmp_path):
     ranges = [[int(end, 16) for end in line[0].split("-")] for line in mapped]
     assert any(start <= tensor.data_ptr() < end for start, end in ranges)
     assert (tmp_path / "m" / "left.safetensors").samefile(mapped[0][-1])
+
+
+@pytest.mark.parametrize("foreign", ["pytorch_model.bin", "notes.txt"])
+def test_a_folder_with_anything_besides_a_model_is_left_alone(tmp_path: Path, foreign: str):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"format": 1}')
+    (folder / foreign).write_text("precious")
+    with pytest.raises(UserError, match="something else than a model"), weights.new_folder(folder):
+        pass
+    (folder / foreign).unlink()
+    (folder / "config.json").write_text('{"model_type": "hubert"}')  # of another program
+    with pytest.raises(UserError, match="something else than a model"), weights.new_folder(folder):
+        pass
+    (folder / "config.json").write_text('{"format": 99}')  # ours, of another version: may be replaced
+    with weights.new_folder(folder) as part:
+        (part / "config.json").write_text("new")
+    assert (folder / "config.json").read_text() == "new"
