@@ -73,9 +73,7 @@ class PianoHandsPreferences(bpy.types.AddonPreferences):
         min=10,
         soft_max=20000,
     )
-    device: EnumProperty(
-        name="Device", description="What PyTorch computes on", items=DEVICES, default="AUTO"
-    )
+    device: EnumProperty(name="Device", description="What PyTorch computes on", items=DEVICES, default="AUTO")
     log_level: EnumProperty(
         name="Log",
         description="How much is written to the system console",
