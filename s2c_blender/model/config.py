@@ -6,11 +6,14 @@ The defaults are the published release's (parity facts 2 to 6), except where a f
 """
 
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 FPS = 30  # frames a second of everything inside the model
 FORMAT = 1  # of config.json
+GROUPS = 8  # of every GroupNorm of the U-Net
 
 Precision = Literal["float32", "bfloat16", "float16"]  # of the networks' weights and sums
 
@@ -24,8 +27,8 @@ CausalBias = Literal["never", "always", "batch of one"]
 class AudioConfig:
     """Waveform or notes -> features [frames, C] at 30 fps."""
 
-    encoder: Literal["hubert", "notes"] = "hubert"
-    hubert: dict = field(default_factory=dict)  # HubertConfig of transformers, as it prints itself
+    encoder: Literal["hubert", "notes"] = "notes"  # the release: "hubert"
+    hubert: dict = field(default_factory=dict)  # for "hubert": HubertConfig of transformers, as it prints itself
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,44 @@ class ModelConfig:
     meta: dict = field(default_factory=dict)  # where it comes from; not used for computing
 
     def __post_init__(self):
-        halvings = len(self.gesture.dim_mults) - 1
-        if self.window < 1 or self.window % 2**halvings:
-            raise ValueError(f"window must be a multiple of {2**halvings}, which the network halves {halvings} times")
+        """Raises ValueError, a sentence that names the field, for values with which there is no network."""
+        for name, value in _numbers(self, ""):
+            if type(value) is int and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+            if not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, not {value}")
+        position, gesture, fusion, diffusion = self.position, self.gesture, self.gesture.fusion, self.diffusion
+        if not gesture.dim_mults:
+            raise ValueError("gesture.dim_mults must have at least one number")
+        hidden = self.audio.hubert.get("hidden_size")
+        meets = fusion.heads if fusion.kind in ("cross", "hcaa") else 1
+        for name, value, divisor, what in (
+            ("window", self.window, 2 ** (len(gesture.dim_mults) - 1), "which the network halves at each level"),
+            ("position.width", position.width, position.heads, "position.heads"),
+            ("gesture.condition", gesture.condition, gesture.refiner_heads, "gesture.refiner_heads"),
+            ("gesture.dim", gesture.dim, GROUPS, "the groups of its norms"),
+            ("gesture.dim times the last of dim_mults", gesture.dim * gesture.dim_mults[-1], meets, "fusion.heads"),
+        ):
+            if value % divisor:
+                raise ValueError(f"{name} must be a multiple of {divisor} ({what}), not {value}")
+        for wrong, told in (
+            (
+                (fusion.kind, fusion.place) == ("concat", "after middle"),
+                'gesture.fusion.place must not be "after middle" for concatenated hands, '
+                "which need a block of the middle after them",
+            ),
+            (
+                diffusion.schedule == "linear" and diffusion.steps < 20,
+                "diffusion.steps must be at least 20 for a linear schedule",
+            ),
+            (0.0 in self.frame.position_scale, "frame.position_scale must not be 0"),
+            (
+                self.audio.encoder == "hubert" and (type(hidden) is not int or hidden < 1),
+                f"audio.hubert must have a hidden_size of at least 1, not {hidden!r}",
+            ),
+        ):
+            if wrong:
+                raise ValueError(told)
 
     def to_json(self) -> str:
         """The configuration as readable JSON."""
@@ -122,8 +160,11 @@ class ModelConfig:
     @classmethod
     def from_json(cls, text: str) -> "ModelConfig":
         """Read what `to_json` wrote; raises ValueError that names the field when something is wrong."""
-        data = json.loads(text)
-        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+        data = json.loads(text, parse_constant=_refuse)
+        version = data.pop("format", None) if isinstance(data, dict) else None
+        if type(version) is int and version > FORMAT:
+            raise ValueError("it was made by a newer version of this extension: update the extension")
+        if version != FORMAT:
             raise ValueError(f"not a model configuration of format {FORMAT}")
         return _typed(cls, data, "")
 
@@ -159,6 +200,23 @@ def small() -> ModelConfig:
     )
 
 
+def _numbers(part: Any, name: str) -> Iterator[tuple[str, int | float]]:
+    """All numbers of a configuration's fields with their names; what is in free dictionaries is left out."""
+    if is_dataclass(part):
+        for f in fields(part):
+            yield from _numbers(getattr(part, f.name), f"{name}.{f.name}".lstrip("."))
+    elif isinstance(part, tuple):
+        for item in part:
+            yield from _numbers(item, name)
+    elif type(part) in (int, float):
+        yield name, part
+
+
+def _refuse(constant: str) -> None:
+    """What JSON has no numbers for, but Python's reader would take."""
+    raise ValueError(f"{constant} is no number for a field of a model")
+
+
 def _typed(kind: Any, value: Any, name: str) -> Any:
     """`value`, as JSON gives it, turned into type `kind`; ValueError names the field that does not fit."""
     if is_dataclass(kind):
@@ -177,7 +235,7 @@ def _typed(kind: Any, value: Any, name: str) -> Any:
         if not isinstance(value, list) or (inner[-1] is not ... and len(value) != len(inner)):
             raise ValueError(f"{name} must be a list of numbers")
         return tuple(_typed(inner[0], item, name) for item in value)
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is not kind:
         raise ValueError(f"{name} must be {kind.__name__}, not {value!r}")

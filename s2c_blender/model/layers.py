@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import CausalBias
+from .config import GROUPS, CausalBias
 
-GROUPS = 8  # of every GroupNorm
 DROPOUT = 0.1  # of the transformers, in training only
 
 

@@ -63,8 +63,6 @@ class GestureNet(nn.Module):
         self.mid1 = ResnetBlock(joint if fusion.place == "before middle" else widths[-1], widths[-1], embedding)
         self.attention = FullAttention(widths[-1], *heads)
         self.mid2 = ResnetBlock(joint if fusion.place == "after attention" else widths[-1], widths[-1], embedding)
-        if fusion.kind == "concat" and fusion.place == "after middle":
-            raise ValueError("Concatenated hands need a block of the middle after them, which makes them narrow again.")
         if fusion.kind in FUSIONS:
             self.fusion = FUSIONS[fusion.kind](widths[-1], fusion)
         self._blocks_before = 3 if fusion.kind == "none" else PLACES[fusion.place]  # that see the own hand only

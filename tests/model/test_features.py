@@ -93,7 +93,29 @@ def test_configurations_survive_json(config: ModelConfig):
         (lambda d: d["frame"].update(position_scale=[1, 2]), "frame.position_scale must be a list"),
         (lambda d: d.update(position=3), "position must be an object"),
         (lambda d: d.update(window=100), "window must be a multiple of 8"),
-        (lambda d: d.update(format=99), "not a model configuration of format 1"),
+        (lambda d: d.update(window=0), "window must be at least 1, not 0"),
+        (
+            lambda d: d["position"].update(heads=5),
+            r"position.width must be a multiple of 5 \(position.heads\), not 192",
+        ),
+        (lambda d: d["position"].update(heads=-1), "position.heads must be at least 1"),
+        (lambda d: d["position"].update(bias_period=0), "position.bias_period must be at least 1"),
+        (lambda d: d["gesture"].update(refiner_heads=7), "gesture.condition must be a multiple of 7"),
+        (lambda d: d["gesture"].update(dim=20), "gesture.dim must be a multiple of 8"),
+        (lambda d: d["gesture"].update(dim_mults=[]), "gesture.dim_mults must have at least one"),
+        (lambda d: d["gesture"].update(dim_mults=[1, 0]), "gesture.dim_mults must be at least 1"),
+        (lambda d: d["gesture"]["fusion"].update(heads=7), "last of dim_mults must be a multiple of 7"),
+        (lambda d: d["gesture"]["fusion"].update(kind="concat"), "gesture.fusion.place must not be"),
+        (lambda d: d["diffusion"].update(steps=0), "diffusion.steps must be at least 1"),
+        (lambda d: d["diffusion"].update(steps=19), "diffusion.steps must be at least 20"),
+        (lambda d: d["frame"].update(position_scale=[1, 0, 1]), "frame.position_scale must not be 0"),
+        (lambda d: d["frame"].update(position_offset=[1, 10**400, 1]), "frame.position_offset must be float"),
+        (lambda d: d["frame"].update(position_offset=[1, float("nan"), 1]), "NaN is no number"),
+        (lambda d: d["diffusion"].update(velocity_weight=float("inf")), "Infinity is no number"),
+        (lambda d: d["audio"].update(encoder="hubert"), "audio.hubert must have a hidden_size of at least 1, not None"),
+        (lambda d: d["audio"].update(encoder="hubert", hubert={"hidden_size": "8"}), "hidden_size of at least 1"),
+        (lambda d: d.update(format="1"), "not a model configuration of format 1"),
+        (lambda d: d.update(format=99), "made by a newer version of this extension: update"),
     ],
 )
 def test_a_wrong_configuration_is_told(change, told: str):
@@ -101,3 +123,9 @@ def test_a_wrong_configuration_is_told(change, told: str):
     change(data)
     with pytest.raises(ValueError, match=told):
         ModelConfig.from_json(json.dumps(data))
+
+
+def test_numbers_too_large_to_be_finite_are_told():
+    text = configs.small().to_json().replace('"velocity_weight": 0.0', '"velocity_weight": 1e999')
+    with pytest.raises(ValueError, match=r"diffusion.velocity_weight must be a finite number, not inf"):
+        ModelConfig.from_json(text)

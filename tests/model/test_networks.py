@@ -181,11 +181,6 @@ def test_position_predictor_answers_within_its_range():
     assert 0.5 < position.abs().max() <= 1.0
 
 
-def test_concatenation_needs_a_block_after_it():
-    with pytest.raises(ValueError, match="need a block"):
-        DualStream(tiny(FusionConfig("concat", "after middle")))
-
-
 @pytest.mark.parametrize("prediction", ["v", "x0", "noise"])
 def test_every_prediction_can_be_learned(prediction: str):
     """A few steps on one example lower the loss of either hand, through both networks."""
