@@ -55,7 +55,7 @@ def parser(in_blender: bool = False) -> argparse.ArgumentParser:
     outputs.add_argument("--midi", type=Path, metavar="X.mid", help="the notes that were found")
     outputs.add_argument("--render", type=Path, metavar="X.mp4", help="a video with sound")
     how = p.add_argument_group("how")
-    how.add_argument("--seed", type=int, default=0, help="another seed, another performance (default: 0)")
+    how.add_argument("--seed", type=_seed, default=0, help="another seed, another performance (default: 0)")
     how.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps (default: auto)")
     how.add_argument(
         "--fps", type=_rate, help="frames a second of scene and .npz, 24000/1001 too (default: 30, .npz 60)"
@@ -116,6 +116,8 @@ def _asked_for(argv: list[str], in_blender: bool) -> Callable[[dict], None]:
 
 
 def _run(arguments: argparse.Namespace, report: dict, in_blender: bool) -> None:
+    if not arguments.model and (arguments.steps or arguments.mano):
+        raise UserError("--steps and --mano say how a gesture model works: give --model FOLDER too.", BAD_ARGUMENTS)
     wanted = _wanted_outputs(arguments)
     begun = time.perf_counter()
     tell = _Teller(arguments.quiet)
@@ -316,6 +318,12 @@ def _resolution(text: str) -> tuple[int, int]:
     return width, height
 
 
+def _seed(text: str) -> int:
+    if int(text) < 0:
+        raise ValueError
+    return int(text)
+
+
 def _count(text: str) -> int:
     if int(text) < 1:
         raise ValueError
@@ -324,4 +332,4 @@ def _count(text: str) -> int:
 
 for _type, _name in ((_seconds, "seconds"), (_length, "length"), (_rate, "frame rate"), (_resolution, "resolution")):
     _type.__name__ = _name  # what argparse calls it in "invalid ... value"
-_count.__name__ = "count"
+_count.__name__, _seed.__name__ = "count", "seed"
