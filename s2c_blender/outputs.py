@@ -5,6 +5,7 @@
 import errno
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,25 @@ def check_writable(path: Path) -> None:
         raise UserError(f"{path} is a folder: give the name of a file.", BAD_ARGUMENTS)
     with one_sentence(path), tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"0")
+
+
+def check_folder(folder: Path) -> None:
+    """UserError unless files could be written in `folder` now; it may have to be made first, and is not made here."""
+    with one_sentence(folder):
+        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise UserError(f"{there} is a file: give the name of a folder.", BAD_ARGUMENTS)
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"0")
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """UserError unless the disk of `folder` has `needed` bytes left."""
+    if (free := shutil.disk_usage(folder).free) < needed:
+        raise UserError(
+            f"The disk is full: {needed / 1e9:.2f} GB are needed in {folder}, where {free / 1e9:.2f} GB are free.",
+            ENVIRONMENT,
+        )
 
 
 @contextmanager

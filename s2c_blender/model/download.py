@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.error import HTTPError
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from ..errors import ENVIRONMENT, UserError
-from ..outputs import one_sentence
-from .fetch import Broken, Checksum, Part, check_address, check_room, fetch, persist, refusal, request
+from ..outputs import check_folder, check_room, one_sentence
+from .fetch import Broken, Checksum, Part, Tell, check_address, fetch, persist, refusal, request
 from .release_files import choose
 
 HUB, REPOSITORY, REVISION = "https://huggingface.co", "thuteam/S2C", "main"
@@ -29,13 +29,17 @@ class Listed:
     checksum: Checksum
 
 
-def list_files(base: str, repo: str, revision: str) -> list[Listed]:
-    """All files of a model repository, by the hub's API: type, path, size, oid and, for large ones, lfs.oid."""
+def list_files(base: str, repo: str, revision: str, on_wait: Tell = lambda done, total: None) -> list[Listed]:
+    """All files of a model repository, by the hub's API: type, path, size, oid and, for large ones, lfs.oid.
+
+    on_wait is called while a network or server that fails is given time, and may raise Cancelled.
+    """
+    what = f"The list of files on {urlsplit(base).hostname}"
     url = f"{base}/api/models/{quote(repo)}/tree/{quote(revision, safe='')}?recursive=true"
     found = []
     while url:
         check_address(url)
-        entries, link = persist(lambda page=url: _page(page), url, lambda done, total: None)
+        entries, link = persist(lambda page=url: _page(page), what, on_wait)
         try:
             found += [
                 Listed(
@@ -85,8 +89,10 @@ def fetch_release(
             ENVIRONMENT,
         )
     tell = on_progress or (lambda stage, fraction: None)
+    check_folder(folder)
     tell("looking for the release", 0.0)
-    listed = {file.path: file for file in list_files(base, repo, revision)}
+    waiting = f"waiting for {urlsplit(base).hostname}"
+    listed = {file.path: file for file in list_files(base, repo, revision, lambda *_: tell(waiting, 0.0))}
     files = [listed[str(path)] for path in vars(choose(listed)).values()]
     targets = [_inside(folder, file.path) for file in files]
     with one_sentence(folder):

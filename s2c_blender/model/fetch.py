@@ -10,7 +10,7 @@ import hashlib
 import http.client
 import os
 import re
-import shutil
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -22,11 +22,12 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from ..errors import ENVIRONMENT, UserError
-from ..outputs import one_sentence
+from ..outputs import check_room, one_sentence
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}  # where plain http is allowed
 TIMEOUT_S = 30.0  # without a byte
 ATTEMPTS = 5  # in a row that bring nothing
+NAME_ATTEMPTS = 2  # to find a server's address at first: most likely there is no network
 WAIT_S = 1.0  # after the first of them, then twice as long each time
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # answers after which it is worth asking again
 BLOCK = 1 << 18
@@ -37,6 +38,10 @@ Tell = Callable[[int, int | None], None]  # bytes there, bytes in all if known
 
 class Broken(Exception):
     """The connection or the server failed in a way that may pass."""
+
+
+class NoAddress(Broken):
+    """The server's name was not found."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +197,8 @@ def request(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
                 "this computer.",
                 ENVIRONMENT,
             ) from error
-        raise Broken(getattr(reason, "strerror", None) or str(reason) or "no answer") from error
+        kind = NoAddress if isinstance(reason, socket.gaierror) else Broken
+        raise kind(getattr(reason, "strerror", None) or str(reason) or "no answer") from error
 
 
 def refusal(url: str, error: HTTPError) -> UserError:
@@ -224,35 +230,31 @@ def check_address(url: str, origin: str | None = None) -> None:
 
 def persist(
     action: Callable[[], Result],
-    url: str,
+    what: str,
     tell: Tell,
     there: Callable[[], int] = lambda: 0,
     total: int | None = None,
 ) -> Result:
-    """What `action` returns, tried again after pauses as long as it fails in passing; `there` tells what it brought."""
-    failures, furthest = 0, there()
+    """What `action` returns, tried again after pauses as long as it fails in passing; `there` tells what it brought.
+
+    `tell` is called again and again in the pauses; `what` begins the sentence of the UserError that ends them.
+    """
+    failures, begun = 0, there()
+    furthest = begun
     while True:
         try:
             return action()
         except Broken as problem:
             failures = 0 if there() > furthest else failures + 1
             furthest = max(furthest, there())
-            if failures == ATTEMPTS:
+            offline = isinstance(problem, NoAddress) and furthest == begun
+            if failures >= (NAME_ATTEMPTS if offline else ATTEMPTS):
+                goes_on = "; the download goes on where it stopped" if there() else ""
                 raise UserError(
-                    f"{url} could not be downloaded ({problem}): check the network connection and try again; "
-                    "the download goes on where it stopped.",
+                    f"{what} could not be downloaded ({problem}): check the network connection and try again{goes_on}.",
                     ENVIRONMENT,
                 ) from problem
         until = time.monotonic() + WAIT_S * 2 ** (failures - 1)
         while (left := until - time.monotonic()) > 0:
             tell(there(), total)  # which may cancel
             time.sleep(min(left, 0.25))
-
-
-def check_room(folder: Path, needed: int) -> None:
-    """UserError unless the disk has `needed` bytes left."""
-    if (free := shutil.disk_usage(folder).free) < needed:
-        raise UserError(
-            f"The disk is full: {needed / 1e9:.2f} GB are needed in {folder}, where {free / 1e9:.2f} GB are free.",
-            ENVIRONMENT,
-        )

@@ -9,6 +9,7 @@ import random
 import re
 import shutil
 import socket
+import tempfile
 import threading
 from collections import namedtuple
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from s2c_blender.errors import ENVIRONMENT, Cancelled, UserError
+from s2c_blender.errors import BAD_ARGUMENTS, ENVIRONMENT, Cancelled, UserError
 from s2c_blender.model import fetch as fetching
 from s2c_blender.model.download import fetch_release, list_files
 from s2c_blender.model.fetch import BLOCK, Checksum, fetch
@@ -486,6 +487,72 @@ def test_nothing_is_asked_offline(hub, tmp_path):
     assert caught.value.exit_code == ENVIRONMENT
     assert not hub.asked
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def no_names(monkeypatch) -> list[str]:
+    """A computer without a network; the names that were looked for."""
+    asked = []
+
+    def fail(host, *_, **__):
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(fetching, "WAIT_S", 0.001)
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return asked
+
+
+def test_without_a_network(no_names, tmp_path):
+    told = []
+    with pytest.raises(UserError) as caught:
+        fetch_release(tmp_path / "release", online=True, on_progress=lambda *x: told.append(x))
+    assert str(caught.value) == (
+        "The list of files on huggingface.co could not be downloaded (Temporary failure in name resolution): "
+        "check the network connection and try again."
+    )
+    assert caught.value.exit_code == ENVIRONMENT
+    assert len(no_names) == fetching.NAME_ATTEMPTS
+    assert ("waiting for huggingface.co", 0.0) in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_are_lost_meanwhile_are_waited_for(server, target, monkeypatch):
+    """A short break of the network, in the middle of a large file."""
+
+    def request(url, headers):
+        if "Range" in headers:
+            lost.append(url)
+            if len(lost) < fetching.ATTEMPTS:
+                raise fetching.NoAddress("no name")
+        return real(url, headers)
+
+    lost, real = [], fetching.request
+    monkeypatch.setattr(fetching, "request", request)
+    fetch(server.put("/f", Answer(send=100_000), Answer()), target, checksum=sha256())
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_file_instead_of_the_folder(hub, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    for folder in (tmp_path / "file", tmp_path / "file" / "release"):
+        with pytest.raises(UserError, match="file is a file: give the name of a folder") as caught:
+            fetch_release(folder, online=True, base=hub.base)
+        assert caught.value.exit_code == BAD_ARGUMENTS
+    assert not hub.asked
+
+
+def test_a_folder_that_cannot_be_written(hub, tmp_path, monkeypatch):
+    def refuse(dir):
+        raise PermissionError(errno.EACCES, "Permission denied", str(dir))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # the tests may run as a user who may do everything
+    with pytest.raises(UserError, match="read-only: choose another folder") as caught:
+        fetch_release(tmp_path / "release", online=True, base=hub.base)
+    assert caught.value.exit_code == ENVIRONMENT
+    assert not hub.asked
 
 
 def test_the_release_goes_on_where_it_stopped(hub, tmp_path):
