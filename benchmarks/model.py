@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Size, memory and speed of the S2C networks at the published and the small size, with random weights.
 
-    .venv/bin/python -m benchmarks.model [--sizes small published] [--modes float32 bfloat16 ...] [--quick]
+    .venv/bin/python -m benchmarks.model [--sizes small published] [--modes float32 bfloat16 ...] [--runs 5] [--quick]
 
 Prints docs/model.md's tables. Times are computing time for a second of audio, for both hands and one window (8 s):
 medians of runs that take turns between the modes in one process, after a first call that is not counted (column
@@ -15,7 +15,6 @@ window. Networks and precisions are used as s2c_blender.model.generator does.
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -27,10 +26,12 @@ from dataclasses import fields
 import numpy as np
 import torch
 
+from s2c_blender.generate import peak_memory_mb
 from s2c_blender.model.config import FPS, ModelConfig, published, small
+from s2c_blender.model.encoders import features_width
 from s2c_blender.model.features import AUDIO_RATE, NOTE_FEATURES
 from s2c_blender.model.hands import Condition, DualStream, OnePass
-from s2c_blender.model.position import PositionNet, features_width
+from s2c_blender.model.position import PositionNet
 from s2c_blender.model.sampling import Plan, ddpm, dpm_solver
 from s2c_blender.model.schedule import make_schedule
 from s2c_blender.model.windows import sample, seeded
@@ -39,15 +40,14 @@ SIZES = {"published": published, "small": small}
 FIRST = {"positions": ("hear",), "gestures": ("condition", "step")}  # stages, and what is called once before timing
 MODES = ("float32", "bfloat16", "compiled", "compiled bfloat16", "one pass", "one pass bfloat16")  # float32 if not said
 USUAL = [mode for mode in MODES if mode != "compiled bfloat16"]  # which takes minutes to compile, and is slower here
-RUNS = 5
 MEASURED = 20  # steps of DDPM
 
 Timed = dict[str, Callable[[], object]]  # what to time, by name
 
 
 def megabytes() -> float:
-    """Largest resident size of this process so far, MB (Linux counts in kB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident size of this process so far, in MB of 2^20 bytes as the tables have them; NaN if unknown."""
+    return (peak_memory_mb() or np.nan) * 1e6 / 2**20
 
 
 def count(*parts: torch.nn.Module) -> float:
@@ -101,7 +101,7 @@ def _sampling(config: ModelConfig, hands: DualStream, mode: str) -> Timed:
     denoise = torch.compile(denoise) if "compiled" in mode else denoise
     dtype = precision(mode)
     schedule = make_schedule(config.diffusion.schedule, config.diffusion.steps)
-    features = torch.randn(1, 2, config.window, features_width(config), dtype=dtype)
+    features = torch.randn(1, 2, config.window, features_width(config.audio), dtype=dtype)
     place = torch.rand(1, 2, config.window, 3, dtype=dtype)
     shape = (2, config.gesture.channels, config.window)
     noise = seeded(0, config.diffusion.initial_noise)
@@ -217,9 +217,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=SIZES)
     parser.add_argument("--modes", nargs="+", choices=MODES)
+    parser.add_argument("--runs", type=int, metavar="N", help="of each mode, for the medians (default: 5; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="only see that it runs: small, nothing compiled, one run")
     parser.add_argument("--work", help=argparse.SUPPRESS)  # what a process of its own has to do, JSON
     options = parser.parse_args()
+    runs = (1 if options.quick else 5) if options.runs is None else options.runs
+    if runs < 1:
+        parser.error("--runs must be at least 1")
     if options.work:
         print(json.dumps(work(*json.loads(options.work))))
         return
@@ -227,7 +231,7 @@ def main() -> None:
     modes = options.modes or USUAL[: 2 if options.quick else None]
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads\n")
     for size in sizes:
-        report(size, modes, 1 if options.quick else RUNS)
+        report(size, modes, runs)
 
 
 if __name__ == "__main__":
