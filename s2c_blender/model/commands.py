@@ -5,12 +5,22 @@
 import argparse
 import json
 from collections import Counter
-from collections.abc import Callable
 from math import prod
 from pathlib import Path
+from typing import Protocol
 
 from .download import fetch_release
 from .weights import HANDS, open_hand, packages_told, read_config
+
+
+class Teller(Protocol):
+    """What the command line tells people."""
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        """How far a stage is, 0 to 1."""
+
+    def line(self, text: str) -> None:
+        """One line."""
 
 
 def parser(in_blender: bool = False) -> argparse.ArgumentParser:
@@ -28,31 +38,47 @@ def parser(in_blender: bool = False) -> argparse.ArgumentParser:
     imported.add_argument(
         "--as-trained", action="store_true", help="without the causal mask that the released code adds when it plays"
     )
+    imported.add_argument(
+        "--hubert", type=Path, metavar="FOLDER", help="local HuBERT folder for checkpoints that come without it"
+    )
     info = commands.add_parser("info", help="what a model folder holds")
     info.add_argument("model", type=Path, help="folder of the model")
     return p
 
 
-def run(arguments: argparse.Namespace, report: dict, tell: Callable[[str, float], None], *, online: bool) -> None:
+def run(arguments: argparse.Namespace, report: dict, tell: Teller, *, online: bool) -> None:
     """Do what the arguments say and put the results into the report; `online`: whether the network may be used."""
     if arguments.command == "download":
         files = fetch_release(arguments.folder, online=online, on_progress=tell)
         report["outputs"] = {"release": str(arguments.folder.absolute())}
         report["files"] = [str(path.absolute()) for path in files]
+        for name in report["files"]:
+            tell.line(f"release: {name}")
         return
     with packages_told():
         if arguments.command == "import":
             from .release import import_release
 
+            hubert = {"hubert": arguments.hubert} if arguments.hubert else {}
             import_release(
                 arguments.release,
                 arguments.model,
                 half=arguments.half,
                 as_trained=arguments.as_trained,
                 on_progress=tell,
+                **hubert,
             )
             report["outputs"] = {"model": str(arguments.model.absolute())}
         report |= describe(arguments.model)
+    _summary(arguments.model, report, tell)
+
+
+def _summary(folder: Path, report: dict, tell: Teller) -> None:
+    """The report's main figures as lines."""
+    tell.line(f"model: {folder.absolute()}")
+    for hand, parts in report["parameters"].items():
+        tell.line(f"{hand} hand: {parts['total']:,} parameters")
+    tell.line(f"stored as {', '.join(report['stored_as'])}, {report['bytes']:,} bytes ({report['bytes'] / 1e9:.2f} GB)")
 
 
 def describe(folder: Path) -> dict:

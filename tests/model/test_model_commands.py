@@ -13,8 +13,8 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from s2c_blender import cli
-from s2c_blender.errors import ENVIRONMENT, INPUT_FAILED
-from s2c_blender.model import commands
+from s2c_blender.errors import ENVIRONMENT, INPUT_FAILED, UserError
+from s2c_blender.model import commands, release
 from tests.model import tiny_release as tiny
 
 
@@ -36,8 +36,13 @@ def test_import_and_info(run, tmp_path):
     assert code == 0, told
     assert report["outputs"] == {"model": str(tmp_path / "model")}
     assert "importing the left hand" in told
-    code, again, _ = run("info", tmp_path / "model")
+    code, again, said = run("info", tmp_path / "model")
     assert code == 0
+    lines = [f"model: {tmp_path / 'model'}"]
+    lines += [f"{hand} hand: {again['parameters'][hand]['total']:,} parameters" for hand in ("left", "right")]
+    assert said.splitlines()[:-1] == lines
+    assert said.splitlines()[-1].startswith(f"stored as F16, {again['bytes']:,} bytes")
+    assert told.endswith(said)
     assert all(again[key] == report[key] for key in ("config", "parameters", "stored_as", "bytes"))
     assert again["stored_as"] == ["F16"]
     assert again["config"]["gesture"]["causal_bias"] == "never"
@@ -52,6 +57,20 @@ def test_import_and_info(run, tmp_path):
 def test_quiet(run, tmp_path):
     tiny.write_release(tmp_path / "release")
     assert run("--quiet", "import", tmp_path / "release", tmp_path / "model")[2] == ""
+    assert run("--quiet", "info", tmp_path / "model")[2] == ""
+
+
+def test_hubert_is_passed_on_only_when_given(run, tmp_path, monkeypatch):
+    asked = []
+
+    def imported(*_, **options):
+        asked.append(options.get("hubert", "not given"))
+        raise UserError("Enough.")
+
+    monkeypatch.setattr(release, "import_release", imported)
+    run("import", tmp_path, tmp_path / "model")
+    run("import", tmp_path, tmp_path / "model", "--hubert", tmp_path / "hubert")
+    assert asked == ["not given", tmp_path / "hubert"]
 
 
 def test_what_is_missing_has_its_sentence(run, tmp_path):
@@ -86,6 +105,7 @@ def test_download_outside_blender_needs_no_further_consent(run, tmp_path, monkey
     code, report, told = run("download", tmp_path / "release")
     assert (code, report["files"]) == (0, [str(tmp_path / "release" / "args.txt")])
     assert "downloading ... 50%" in told
+    assert told.endswith(f"release: {tmp_path / 'release' / 'args.txt'}\n")
 
 
 def test_blender_is_asked_whether_it_may_go_online(run, tmp_path):
