@@ -25,7 +25,10 @@ class Recording:
 
 
 def window_input(config: ModelConfig, recording: Recording, first: int, frames: int) -> np.ndarray:
-    """What a network gets for the frames [first, first + frames), float32: note roll or samples; silence at the end.
+    """What an audio encoder (encoders.py) gets for the frames [first, first + frames), float32.
+
+    "notes": the note roll [frames, NOTE_FEATURES]. "hubert": the samples [frames * AUDIO_RATE / FPS] of the recording's
+    normalised sound, then silence.
 
     Raises ValueError when the configured encoder needs sound and the recording has none.
     """

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from ..audio.device import choose_device, memory_told
 from .config import Precision
+from .encoders import features_width
 from .features import Recording, window_input
 from .hands import Condition, DualStream, OnePass
-from .position import PositionNet, features_width
+from .position import PositionNet
 from .sampling import Sampler, make_plan
 from .schedule import make_schedule
 from .unet import GestureNet
@@ -58,7 +59,7 @@ class Generator:
             self.positions = [self._network(lambda: PositionNet(self.config), folder, hand) for hand in HANDS]
             with torch.device("meta"):
                 self.hands = DualStream(self.config)
-            width = features_width(self.config)
+            width = features_width(self.config.audio)
             for hand in HANDS:
                 setattr(self.hands, hand, self._network(lambda: GestureNet(self.config.gesture, width), folder, hand))
             self.denoise: Callable[[Tensor, Tensor, Condition], Tensor] = (

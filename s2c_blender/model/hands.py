@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from .config import ModelConfig
-from .position import features_width
+from .encoders import features_width
 from .unet import GestureNet
 
 
@@ -27,8 +27,8 @@ class DualStream(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        self.left = GestureNet(config.gesture, features_width(config))
-        self.right = GestureNet(config.gesture, features_width(config))
+        self.left = GestureNet(config.gesture, features_width(config.audio))
+        self.right = GestureNet(config.gesture, features_width(config.audio))
 
     def condition(self, features: Tensor, positions: Tensor) -> Condition:
         """features [B, 2, N, F] and positions [B, 2, N, 3] in (-1, 1), a hand each -> what `forward` needs."""

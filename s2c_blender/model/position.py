@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import ModelConfig
-from .features import NOTE_FEATURES
+from .encoders import make_encoder
 from .layers import Refiner
 
 
@@ -20,13 +20,8 @@ class PositionNet(nn.Module):
         super().__init__()
         position = config.position
         self.frames = config.window
-        if config.audio.encoder == "hubert":
-            from .hubert import HubertEncoder  # imports transformers: seconds
-
-            self.encoder = HubertEncoder(config.audio.hubert)
-        else:
-            self.encoder = None
-        self.mapped = nn.Linear(features_width(config), position.width)
+        self.encoder = make_encoder(config.audio)
+        self.mapped = nn.Linear(self.encoder.width, position.width)
         self.transformer = Refiner(
             position.width,
             position.heads,
@@ -40,10 +35,5 @@ class PositionNet(nn.Module):
 
     def forward(self, window: Tensor) -> tuple[Tensor, Tensor]:
         """-> features [B, N, F] for the gesture network, position [B, N, 3] in (-1, 1) (scaled by FrameConfig)."""
-        features = window if self.encoder is None else self.encoder(window, self.frames)
+        features = self.encoder(window, self.frames)
         return features, torch.tanh(self.head(self.transformer(self.mapped(features))))
-
-
-def features_width(config: ModelConfig) -> int:
-    """Channels of the audio encoder's features."""
-    return config.audio.hubert["hidden_size"] if config.audio.encoder == "hubert" else NOTE_FEATURES

@@ -21,7 +21,8 @@ import torch
 
 from ..errors import ENVIRONMENT, UserError
 from .config import CausalBias, ModelConfig
-from .position import PositionNet, features_width
+from .encoders import features_width
+from .position import PositionNet
 from .release_config import Arguments, Shapes, release_config, schedule_buffers
 from .release_files import find_release
 from .schedule import cosine
@@ -103,7 +104,10 @@ def convert(state: Mapping[str, torch.Tensor], fusion: str) -> Iterator[tuple[st
 def expected(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Names and shapes of all tensors of one hand's networks."""
     with torch.device("meta"):
-        networks = {"position": PositionNet(config), "gesture": GestureNet(config.gesture, features_width(config))}
+        networks = {
+            "position": PositionNet(config),
+            "gesture": GestureNet(config.gesture, features_width(config.audio)),
+        }
     return {
         f"{prefix}.{name}": tuple(value.shape)
         for prefix, network in networks.items()

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from s2c_blender.errors import UserError
 from s2c_blender.model.config import (
     AudioConfig,
     DiffusionConfig,
@@ -20,11 +21,13 @@ from s2c_blender.model.config import (
     small,
 )
 from s2c_blender.model.diffusion import Diffusion
+from s2c_blender.model.encoders import features_width, make_encoder
 from s2c_blender.model.features import NOTE_FEATURES
 from s2c_blender.model.fusion import HandCoordinatedAsymmetricAttention
 from s2c_blender.model.hands import DualStream, OnePass
 from s2c_blender.model.layers import Refiner, causal_bias
 from s2c_blender.model.position import PositionNet
+from tests.model.tiny_model import HUBERT
 
 N = 64  # frames of the tests' windows
 
@@ -179,6 +182,32 @@ def test_position_predictor_answers_within_its_range():
     assert features.shape == (2, N, NOTE_FEATURES)
     assert position.shape == (2, N, 3)
     assert 0.5 < position.abs().max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("audio", "window", "width"),
+    [
+        (AudioConfig("notes"), torch.rand(2, 30, NOTE_FEATURES), NOTE_FEATURES),
+        (AudioConfig("hubert", HUBERT), torch.rand(2, 16000), 16),
+    ],
+    ids=["notes", "hubert"],
+)
+@torch.no_grad()
+def test_all_encoders_are_called_alike(audio: AudioConfig, window: torch.Tensor, width: int):
+    encoder = make_encoder(audio).eval()
+    assert encoder(window, 30).shape == (2, 30, width)
+    assert encoder.width == features_width(audio) == width
+    named = [name for name in PositionNet(replace(tiny(), audio=audio)).state_dict() if name.startswith("encoder.")]
+    assert all(name.startswith("encoder.hubert.") for name in named)
+    assert bool(named) == (audio.encoder == "hubert")
+
+
+@pytest.mark.parametrize(
+    "change", [{"num_attention_heads": 3}, {"conv_stride": [5]}, {"hidden_act": "none"}, {"hidden_size": 10**12}]
+)
+def test_settings_that_make_no_hubert_are_told(change: dict):
+    with torch.device("meta"), pytest.raises(UserError, match=r"^The model's settings of HuBERT make none \(.+\): get"):
+        make_encoder(AudioConfig("hubert", HUBERT | change))
 
 
 @pytest.mark.parametrize("prediction", ["v", "x0", "noise"])

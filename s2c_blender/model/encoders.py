@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Audio encoders: a window as `features.window_input` gives it -> features at the model's frame rate.
+
+All are called alike, `encoder(window, frames) -> [B, frames, width]`; their state is in the hand's weights.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import UserError
+from .config import AudioConfig
+from .features import NOTE_FEATURES
+
+
+class NoteRoll(nn.Module):
+    """The note roll [B, frames, NOTE_FEATURES] itself: nothing is learned here."""
+
+    def __init__(self, audio: AudioConfig):
+        super().__init__()
+        self.width = self.width_of(audio)
+
+    @staticmethod
+    def width_of(audio: AudioConfig) -> int:
+        """Channels of the features."""
+        return NOTE_FEATURES
+
+    def forward(self, window: Tensor, frames: int) -> Tensor:
+        return window
+
+
+class HubertEncoder(nn.Module):
+    """Normalised 16 kHz audio [B, L] -> HuBERT's last hidden states [B, frames, C] (parity fact 3).
+
+    Its 50 Hz features are brought to the model's frames between its convolutions and its transformer.
+    """
+
+    def __init__(self, audio: AudioConfig):
+        """Raises UserError when `audio.hubert` describes no HuBERT."""
+        super().__init__()
+        from transformers import HubertConfig, HubertModel  # takes seconds
+
+        try:
+            self.hubert = HubertModel(HubertConfig(**audio.hubert))
+        except Exception as error:  # of many kinds, some of other packages
+            told = f"The model's settings of HuBERT make none ({one_line(error)}): get the model again."
+            raise UserError(told) from error
+        self.width = self.width_of(audio)
+
+    @staticmethod
+    def width_of(audio: AudioConfig) -> int:
+        """Channels of the features."""
+        return audio.hubert["hidden_size"]
+
+    def forward(self, audio: Tensor, frames: int) -> Tensor:
+        heard = self.hubert.feature_extractor(audio)  # [B, C, about 50 a second]
+        heard = F.interpolate(heard, size=frames, mode="linear", align_corners=True).transpose(1, 2)
+        projected = self.hubert.feature_projection(heard)
+        return self.hubert.encoder(projected).last_hidden_state
+
+
+ENCODERS = {"notes": NoteRoll, "hubert": HubertEncoder}
+
+
+def make_encoder(audio: AudioConfig) -> nn.Module:
+    """The encoder that a configuration names, with random weights."""
+    return ENCODERS[audio.encoder](audio)
+
+
+def features_width(audio: AudioConfig) -> int:
+    """Channels of the features of the encoder that a configuration names, which is not made for it."""
+    return ENCODERS[audio.encoder].width_of(audio)
+
+
+def one_line(error: Exception) -> str:
+    """The first sentence of what an error says, to stand in brackets."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words.split(". ")[0].rstrip(".:")
