@@ -103,12 +103,13 @@ def main(argv: list[str] | None = None, *, in_blender: bool = False) -> int:
 
 def _asked_for(argv: list[str], in_blender: bool) -> Callable[[dict], None]:
     """What the arguments ask for, as a function that fills the report; SystemExit when they are wrong."""
-    if argv[:1] != ["model"]:
+    words = [word for word in argv if word != "--quiet"]  # which may come first
+    if words[:1] != ["model"]:
         arguments = parser(in_blender).parse_args(argv)
         return lambda report: _run(arguments, report, in_blender)
     from .model import commands
 
-    arguments = commands.parser(in_blender).parse_args(argv[1:])
+    arguments = commands.parser(in_blender).parse_args(["--quiet"] * ("--quiet" in argv) + words[1:])
     # Outside Blender, which has a preference for it, typing the command is consent.
     return lambda report: commands.run(
         arguments, report, _Teller(arguments.quiet), online=not in_blender or _blender_half().online()
