@@ -29,7 +29,6 @@ import torch
 from s2c_blender.generate import peak_memory_mb
 from s2c_blender.model.config import FPS, ModelConfig, published, small
 from s2c_blender.model.encoders import features_width
-from s2c_blender.model.encoders import features_width
 from s2c_blender.model.features import AUDIO_RATE, NOTE_FEATURES
 from s2c_blender.model.hands import Condition, DualStream, OnePass
 from s2c_blender.model.position import PositionNet

@@ -5,12 +5,18 @@
 All are called alike, `encoder(window, frames) -> [B, frames, width]`; their state is in the hand's weights.
 """
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
 from .config import AudioConfig
 from .features import NOTE_FEATURES
+
+if TYPE_CHECKING:
+    from transformers import HubertModel
 
 
 class NoteRoll(nn.Module):
@@ -70,6 +76,30 @@ def make_encoder(audio: AudioConfig) -> nn.Module:
 def features_width(audio: AudioConfig) -> int:
     """Channels of the features of the encoder that a configuration names, which is not made for it."""
     return ENCODERS[audio.encoder].width_of(audio)
+
+
+def local_hubert(folder: Path) -> "HubertModel":
+    """A HuBERT from a local folder as transformers stores it: config.json and model.safetensors or pytorch_model.bin.
+
+    Nothing is fetched, and a .bin is read as tensors only. Raises UserError when the folder holds no whole HuBERT.
+    """
+    from transformers import HubertModel, PretrainedConfig
+
+    try:
+        kind = PretrainedConfig.get_config_dict(folder / "config.json", local_files_only=True)[0].get("model_type")
+        if kind != "hubert":
+            raise ValueError(f"its config.json is of {kind or 'no model'}")
+        model, found = HubertModel.from_pretrained(
+            folder, local_files_only=True, weights_only=True, output_loading_info=True
+        )
+        if missing := sorted(found["missing_keys"]):  # transformers would leave them random
+            raise ValueError(f"{missing[0]} is missing")
+    except Exception as error:  # of many kinds, some of other packages
+        raise UserError(
+            f"{folder} holds no whole HuBERT ({one_line(error)}): "
+            "choose the folder with its config.json and model.safetensors."
+        ) from error
+    return model
 
 
 def one_line(error: Exception) -> str:

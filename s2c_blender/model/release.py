@@ -21,9 +21,9 @@ import torch
 
 from ..errors import ENVIRONMENT, UserError
 from .config import CausalBias, ModelConfig
-from .encoders import features_width
+from .encoders import features_width, local_hubert, one_line
 from .position import PositionNet
-from .release_config import Arguments, Shapes, release_config, schedule_buffers
+from .release_config import HUBERT, Arguments, Shapes, incomplete, release_config, schedule_buffers
 from .release_files import find_release
 from .schedule import cosine
 from .unet import GestureNet
@@ -65,7 +65,7 @@ RENAMES = [
     )
 ]
 BUFFERS = {*schedule_buffers(cosine(1)), "loss_weight"}  # of the diffusion: computed here
-UNUSED = ("piano2posi.audio_encoder_cont.lm_head.", "piano2posi.pos_feature_map.")  # made upstream, never called
+UNUSED = (f"{HUBERT}lm_head.", "piano2posi.pos_feature_map.")  # made upstream, never called
 
 
 def rename(name: str, fusion: str) -> str | None:
@@ -121,6 +121,7 @@ def import_release(
     *,
     half: bool = False,
     as_trained: bool = False,
+    hubert: Path | None = None,
     on_progress: Callable[[str, float], None] | None = None,
 ) -> ModelConfig:
     """Convert the released pair of checkpoints in `folder` (or below) to a model folder `target`; its configuration.
@@ -128,7 +129,9 @@ def import_release(
     Hands come one after the other and stay on disk until they are written, so that memory holds about one hand's
     weights. `half` stores float16. The released infer.py runs one window at a time and so applies a causal mask that
     training, with its larger batches, never had (parity fact 10.1): the model does as infer.py, whatever the batch;
-    `as_trained` leaves the mask out. Raises UserError for everything that is missing, damaged or foreign.
+    `as_trained` leaves the mask out. `hubert` is a local folder of transformers' that completes checkpoints without
+    (all of) an audio encoder; tensors that a checkpoint has are never taken from there. Raises UserError for everything
+    that is missing, damaged or foreign.
     """
     tell = on_progress or (lambda stage, fraction: None)
     files = find_release(Path(folder))
@@ -141,11 +144,20 @@ def import_release(
             path = files[hand]
             tell(f"importing the {hand} hand", 0.5 * done)
             state = read_checkpoint(path)
-            configs.append(_config_of(state, args, args_posi, causal_bias))
+            if hubert:
+                complete(state, args_posi, Path(hubert))
+            try:
+                configs.append(_config_of(state, args, args_posi, causal_bias))
+                networks = expected(configs[0])
+            except (ValueError, TypeError, AssertionError) as error:
+                told = f"{path.name} and its arguments ask for networks that cannot be ({one_line(error)})"
+                raise UserError(f"{told}: get the release again.") from error
             if configs[0] != configs[-1]:
                 raise UserError(f"{files['left'].name} and {path.name} are of different models: get both again.")
             ours = dict(convert(state, configs[0].gesture.fusion.kind))
-            if problem := misfit(expected(configs[0]), ours):
+            if problem := misfit(networks, ours):
+                if problem.startswith("position.encoder.") and problem.endswith(" is missing"):
+                    raise incomplete(path.name)
                 raise UserError(f"{path.name} is no checkpoint of S2C ({problem}): get the release again.")
             _check_room(part, sum(value.numel() for value in ours.values()) * (2 if half else 4) * (2 - done))
             write_hand(part, hand, ours, half=half)
@@ -161,6 +173,22 @@ def import_release(
         write_config(part, config)
     tell("imported", 1.0)
     return config
+
+
+def complete(state: dict[str, torch.Tensor], args_posi: Arguments, folder: Path) -> None:
+    """Give a checkpoint's tensors those of its audio encoder that it lacks, from a folder with a HuBERT.
+
+    Where it lacks any, the folder also tells what shapes do not (heads, strides), unless the arguments do.
+    """
+    have = {modern(name) for name in state}
+    if not folder.is_dir():
+        raise UserError(f"The folder {folder} does not exist: choose the one that holds HuBERT.")
+    model = local_hubert(folder)
+    lacking = {HUBERT + name: value for name, value in model.state_dict().items() if HUBERT + name not in have}
+    if lacking:
+        state.update(lacking)
+        said = args_posi.values.get("hubert_config", {})
+        args_posi.values["hubert_config"] = model.config.to_dict() | said
 
 
 def read_checkpoint(path: Path) -> dict[str, torch.Tensor]:

@@ -42,13 +42,23 @@ ONLY = {
     "args.txt": {"encoder_type": "transformer", "hidden_type": "audio_f", "remap_noise": True, "xyz_guide": True},
     "args_posi.txt": {"encoder_type": "transformer", "latest_layer": "tanh"},
 }
+HUBERT = "piano2posi.audio_encoder_cont."  # what the audio encoder's tensors begin with
 HUBERT_HEAD = 64  # channels of one attention head, in every published HuBERT
+
+
+def incomplete(what: str) -> UserError:
+    """The error for a checkpoint without its audio encoder."""
+    return UserError(
+        f"{what} lacks tensors of its audio encoder: give the folder of hubert-large-ls960-ft with --hubert."
+    )
 
 
 class Shapes(dict):
     """Name -> shape of a checkpoint's tensors; UserError for a name that it lacks."""
 
     def __missing__(self, name: str):
+        if name.startswith(HUBERT):
+            raise incomplete("The checkpoint")
         raise UserError(f"The checkpoint has no {name}: it is none of the S2C release.")
 
     def count(self, pattern: str) -> int:
@@ -197,7 +207,7 @@ def _hubert(shapes: Shapes, said: Any) -> dict:
     """HubertConfig's fields that make the network; `said` may give those that shapes do not tell."""
     if not isinstance(said, dict):
         raise UserError("args_posi.txt has a hubert_config that is no object of settings.")
-    prefix = "piano2posi.audio_encoder_cont."
+    prefix = HUBERT
     convolutions = [
         shapes[f"{prefix}feature_extractor.conv_layers.{i}.conv.weight"]
         for i in range(shapes.count(re.escape(f"{prefix}feature_extractor.conv_layers.")))

@@ -17,7 +17,7 @@ import torch
 
 from s2c_blender.errors import ENVIRONMENT, Cancelled, UserError
 from s2c_blender.model import release, weights
-from s2c_blender.model.config import FusionConfig, published
+from s2c_blender.model.config import HUBERT_LARGE, FusionConfig, published
 from s2c_blender.model.release import convert, expected, import_release, rename
 from s2c_blender.model.release_files import choose
 from s2c_blender.model.schedule import linear
@@ -231,6 +231,9 @@ def test_arguments_that_are_missing_or_broken(folder, name):
         ("args_posi.txt", "num_layer", 4, "num_layer is 4, but the weights have 1"),
         ("args_posi.txt", "latest_layer", "sigmoid", "asks for latest_layer 'sigmoid'"),
         ("args_posi.txt", "hubert_config", {"hidden_size": 1024}, "hidden_size of HuBERT is 1024"),
+        ("args.txt", "train_sec", 7, "networks that cannot be (window must be a multiple of 8"),
+        ("args_posi.txt", "hubert_config", {"conv_stride": 5}, "networks that cannot be (object of type 'int' has no"),
+        ("args_posi.txt", "hubert_config", {"num_attention_heads": 3}, "settings of HuBERT make none (embed_dim must"),
     ],
 )
 def test_arguments_that_contradict_the_weights(folder, name, key, value, told):
@@ -245,6 +248,119 @@ def test_arguments_may_say_less(folder):
     (folder / "args_posi.txt").write_text(json.dumps({"hubert_config": hubert}))
     config = import_release(folder, folder.parent / "model")
     assert (config.window, config.gesture.fusion.kind, config.position.bias_period) == (240, "hcaa", 30)
+
+
+# An audio encoder from elsewhere
+
+
+PREFIX = "piano2posi.audio_encoder_cont."
+BIAS, GAIN = "feature_projection.projection.bias", "encoder.pos_conv_embed.conv.parametrizations.weight.original0"
+
+
+@pytest.fixture
+def hubert(tmp_path) -> Path:
+    """A folder as transformers stores it, of the small release's size, all its biases being 7."""
+    from transformers import HubertConfig, HubertForCTC
+
+    settings = HUBERT_LARGE | {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "conv_dim": [16] * 7,
+    }
+    model = HubertForCTC(HubertConfig(**settings))
+    torch.nn.init.constant_(model.hubert.feature_projection.projection.bias, 7.0)
+    model.save_pretrained(tmp_path / "hubert")
+    return tmp_path / "hubert"
+
+
+def without(folder: Path, *beginnings: str) -> None:
+    """Take tensors out of a release, and with the whole encoder what is said of it."""
+    for name in (LEFT, RIGHT):
+        content = torch.load(folder / name, weights_only=False)
+        state = {key: value for key, value in content["state_dict"].items() if not key.startswith(beginnings)}
+        torch.save(content | {"state_dict": state}, folder / name)
+    if PREFIX in beginnings:
+        args = json.loads((folder / "args_posi.txt").read_text())
+        del args["hubert_config"]
+        (folder / "args_posi.txt").write_text(json.dumps(args))
+
+
+def test_a_missing_audio_encoder_comes_from_a_folder(folder, hubert):
+    without(folder, PREFIX)
+    assert "lacks tensors of its audio encoder: give the folder of hubert-large-ls960-ft with --hubert" in refused(
+        folder
+    )
+    config = import_release(folder, folder.parent / "model", hubert=hubert)
+    assert config.audio.hubert["num_attention_heads"] == 4
+    for hand in ("left", "right"):
+        ours = load_state(folder.parent / "model", hand, "position.encoder.hubert.")
+        assert (ours[BIAS] == 7).all()
+
+
+def test_what_a_checkpoint_has_of_its_encoder_takes_precedence(made, folder, hubert):
+    theirs = made[1]["left"]
+    config = import_release(folder, folder.parent / "whole", hubert=hubert)
+    assert config.audio.hubert["num_attention_heads"] == 2
+    ours = load_state(folder.parent / "whole", "left", "position.encoder.hubert.")
+    assert all(torch.equal(value, theirs[PREFIX + name]) for name, value in ours.items())
+    without(folder, PREFIX + BIAS)
+    assert "lacks tensors of its audio encoder" in refused(folder)
+    import_release(folder, folder.parent / "part", hubert=hubert)
+    ours = load_state(folder.parent / "part", "left", "position.encoder.hubert.")
+    assert (ours.pop(BIAS) == 7).all()
+    assert all(torch.equal(value, theirs[PREFIX + name]) for name, value in ours.items())
+
+
+def test_encoders_in_the_older_format_and_spelling(tmp_path, hubert):
+    """Weights as pytorch_model.bin; and a checkpoint in the old spelling of weight normalisation lacks nothing."""
+    from safetensors.torch import load_file
+
+    states = tiny.write_release(tmp_path / "release", spelling="old")
+    stored = load_file(hubert / "model.safetensors")
+    (hubert / "model.safetensors").unlink()
+    torch.save(stored, hubert / "pytorch_model.bin")
+    import_release(tmp_path / "release", tmp_path / "model", hubert=hubert)
+    ours = load_state(tmp_path / "model", "right", "position.encoder.hubert.")
+    assert torch.equal(ours[GAIN], states["right"][f"{PREFIX}encoder.pos_conv_embed.conv.weight_g"])
+    without(tmp_path / "release", PREFIX)
+    import_release(tmp_path / "release", tmp_path / "model", hubert=hubert)
+    assert (load_state(tmp_path / "model", "right", "position.encoder.hubert.")[BIAS] == 7).all()
+
+
+def test_folders_without_a_hubert(folder, hubert):
+    from safetensors.torch import load_file, save_file
+
+    without(folder, PREFIX)
+    assert "does not exist" in refused(folder, hubert=hubert / "nowhere")
+    assert "holds no whole HuBERT" in refused(folder, hubert=folder)
+    weights_file = hubert / "model.safetensors"
+    stored = load_file(weights_file)
+    save_file(
+        {name: value for name, value in stored.items() if not name.endswith(BIAS)}, weights_file, {"format": "pt"}
+    )
+    assert f"({BIAS} is missing)" in refused(folder, hubert=hubert)
+    weights_file.write_bytes(b"<html>404</html>")
+    assert "holds no whole HuBERT" in refused(folder, hubert=hubert)
+    weights_file.unlink()
+    assert "holds no whole HuBERT" in refused(folder, hubert=hubert)
+    trace = folder.parent / "trace"
+    torch.save({"weight": Harmful(trace)}, hubert / "pytorch_model.bin")
+    assert "holds no whole HuBERT" in refused(folder, hubert=hubert)
+    assert not trace.exists()
+    (hubert / "config.json").write_text('{"model_type": "wav2vec2"}')
+    assert "its config.json is of wav2vec2" in refused(folder, hubert=hubert)
+
+
+def test_an_encoder_of_another_size(folder, hubert):
+    """Half of it from the checkpoint, half from the folder: that fits only when both are of one size."""
+    from transformers import HubertConfig, HubertModel
+
+    settings = json.loads((hubert / "config.json").read_text())
+    without(folder, f"{PREFIX}encoder.")
+    HubertModel(HubertConfig(**settings | {"hidden_size": 64})).save_pretrained(hubert)
+    assert "is no checkpoint of S2C" in refused(folder, hubert=hubert)
 
 
 # Broken and foreign checkpoints
