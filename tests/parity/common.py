@@ -3,7 +3,9 @@
 """What the checks share: reading fixtures, building a gesture network from one, and the error."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +13,11 @@ from safetensors.numpy import load_file
 
 from s2c_blender.model.config import AudioConfig, FusionConfig, GestureConfig, ModelConfig
 from s2c_blender.model.hands import DualStream
-from s2c_blender.model.release import convert
+from s2c_blender.model.release import convert, sha256
 from s2c_blender.model.weights import HANDS, load_into
 
 TOLERANCE = 1e-4  # relative, float32
+BATCH = re.compile(r"(?:b(\d+)(?:row(\d+))?\.)?")  # before the name of an answer
 
 FUSIONS = {  # parity fact 5.5
     0: FusionConfig(kind="concat", place="before middle"),
@@ -28,23 +31,58 @@ Check = tuple[str, float, float]  # what was compared, its relative error, the e
 
 
 def read(folder: Path, name: str) -> tuple[dict, dict[str, np.ndarray]]:
-    """The facts and tensors of a fixture."""
+    """The facts and tensors of a fixture; AssertionError when the tensors are not those of the facts."""
     facts = json.loads((folder / f"{name}.json").read_text())
-    return facts, load_file(folder / facts.get("file", f"{name}.safetensors"))
+    path = folder / facts.get("file", f"{name}.safetensors")
+    if "sha256" in facts and sha256(path) != facts["sha256"]:
+        raise AssertionError(f"{path.name} has another sha256 than recorded")
+    return facts, load_file(path)
 
 
-def compare(name: str, ours, theirs: np.ndarray) -> Check:
-    """Largest difference, relative to the largest of the recorded numbers; both must have one shape and be finite."""
-    ours = np.asarray(ours, np.float64)
+def answers(tensors: dict[str, np.ndarray], given: str) -> dict[str, dict[str, np.ndarray]]:
+    """All that was recorded except inputs: batch ("", "b2.", "b1row1.") -> name -> answer.
+
+    The names of inputs match `given` (at their beginning).
+    """
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, value in tensors.items():
+        if not re.match(given, name):
+            batch = BATCH.match(name)[0]
+            found.setdefault(batch, {})[name.removeprefix(batch)] = value
+    if not found:
+        raise AssertionError("no answers are recorded")
+    return found
+
+
+def rows(batch: str) -> slice:
+    """The clips of the inputs that are in a batch: "" all, "b2." the first two, "b1row1." the second alone."""
+    count, first = (int(number or 0) for number in BATCH.match(batch).groups())
+    return slice(first, first + count) if batch else slice(None)
+
+
+def compare_all(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> list[Check]:
+    """Every recorded answer with ours; AssertionError for one that we have nothing for."""
+    if unknown := theirs.keys() - ours.keys():
+        raise AssertionError(f"nothing to compare {', '.join(prefix + name for name in sorted(unknown))} with")
+    return [compare(prefix + name, ours[name], value) for name, value in theirs.items()]
+
+
+def compare(name: str, ours, theirs, rounding: float = 0.0, allowed: float = TOLERANCE) -> Check:
+    """Largest difference, relative to the largest of the recorded numbers; both must have one shape and be finite.
+
+    A difference below `rounding`, which the recorded numbers themselves may be off by, stays below TOLERANCE.
+    """
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs)
     if ours.shape != theirs.shape:
         raise AssertionError(f"{name}: shape {ours.shape}, recorded {theirs.shape}")
-    if not len(theirs.ravel()):
+    if not theirs.size:
         raise AssertionError(f"{name}: nothing recorded")
     finite = np.isfinite(theirs)
     if (np.isfinite(ours) != finite).any():
-        return name, float("inf"), TOLERANCE
+        return name, float("inf"), allowed
     difference = np.abs(ours - theirs)[finite].max(initial=0.0)
-    return name, float(difference / max(np.abs(theirs[finite]).max(initial=0.0), 1e-12)), TOLERANCE
+    scale = max(np.abs(theirs[finite]).max(initial=0.0), rounding / TOLERANCE, 1e-12)
+    return name, float(difference / scale), allowed
 
 
 def gesture_config(unet: dict) -> GestureConfig:

@@ -2,36 +2,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Published metrics against what the released code answered (parity facts 1.5 and 8)."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file
 
 from training import published_metrics as metrics
 from training.gesture_autoencoder import gesture_features, load_encoder
 
-TOLERANCE = 1e-4
-# The released code's matrix square root of singular covariances is only that good, as its authors' README says.
+from .common import TOLERANCE, Check, answers, compare, compare_all, read
+
+# The released code's matrix square root of singular covariances is only that good, as metrics.json says.
 SINGULAR_TOLERANCE = 2e-2
 NUMBERS = {"f32": np.float32, "f64": np.float64}
+GIVEN = r".+\.(loc_)?(real|fake)$|embed\.(state\.|\w+_poses$|features\d)"
 
 
-def check(folder: Path) -> list[tuple[str, float, float]]:
-    """What was compared in a folder of fixtures: name, relative error, and the error that is allowed."""
-    facts = json.loads((folder / "metrics.json").read_text())
-    tensors = load_file(folder / "metrics.safetensors")
-    found = [line for row in facts["results"] for line in _pair(row, tensors)]
+def check(folder: Path) -> list[Check]:
+    """All of a folder's metrics."""
+    facts, tensors = read(folder, "metrics")
+    features = _features(tensors)
+    ours = {f"embed.{side}_features": value for side, value in features.items()}
     for pair in facts["pairs"]:
-        for side in ("real", "fake"):
-            ours = metrics.second_differences(tensors[f"{pair}.{side}"])
-            error = _error(ours, tensors[f"{pair}.acceleration_2_{side}"])
-            found.append((f"{pair} second differences {side}", error, TOLERANCE))
-    return found + _features(facts["embed"], tensors)
+        for side in features:
+            ours[f"{pair}.acceleration_2_{side}"] = metrics.second_differences(tensors[f"{pair}.{side}"])
+    return [
+        *(line for row in facts["results"] for line in _pair(row, tensors)),
+        *compare_all(ours, answers(tensors, GIVEN)[""]),
+        *_feature_distances(facts["embed"], tensors, features),
+    ]
 
 
-def _pair(row: dict, tensors: dict[str, np.ndarray]) -> list[tuple[str, float, float]]:
+def _pair(row: dict, tensors: dict[str, np.ndarray]) -> list[Check]:
     """One pair of motions in one precision.
 
     Differences of nearly equal numbers carry the released code's own rounding. An error below that is no error:
@@ -62,38 +64,33 @@ def _pair(row: dict, tensors: dict[str, np.ndarray]) -> list[tuple[str, float, f
         "acceleration_2_mean_fake": (metrics.second_differences(fake).mean(), of_pose),
     }
     label = f"{row['pair']} {row['dtype']}"
-    return [
-        (f"{label} {name}", _error(ours, row[name], rounding), TOLERANCE) for name, (ours, rounding) in compared.items()
-    ]
+    if unknown := row.keys() - compared.keys() - {"pair", "dtype", "warnings"}:
+        raise AssertionError(f"nothing to compare {label} {', '.join(sorted(unknown))} with")
+    return [compare(f"{label} {name}", ours, row[name], rounding) for name, (ours, rounding) in compared.items()]
 
 
-def _features(facts: dict, tensors: dict[str, np.ndarray]) -> list[tuple[str, float, float]]:
-    """The encoder of gestures, and the distances between its features."""
+def _features(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the encoder of gestures makes of either side's poses."""
     prefix = "embed.state."
     state = {key.removeprefix(prefix): torch.from_numpy(value) for key, value in tensors.items() if prefix in key}
-    poses = [tensors[f"embed.{side}_poses"].astype(np.float32) for side in ("real", "fake")]
-    encoder = load_encoder(state, poses[0].shape[1])
-    features = [gesture_features(encoder, side) for side in poses]
-    found = [
-        (f"features {side}", _error(ours, tensors[f"embed.{side}_features"]), TOLERANCE)
-        for side, ours in zip(("real", "fake"), features, strict=True)
-    ]
+    poses = {side: tensors[f"embed.{side}_poses"].astype(np.float32) for side in ("real", "fake")}
+    encoder = load_encoder(state, poses["real"].shape[1])
+    return {side: gesture_features(encoder, value) for side, value in poses.items()}
+
+
+def _feature_distances(facts: dict, tensors: dict[str, np.ndarray], features: dict[str, np.ndarray]) -> list[Check]:
+    found = []
     for name in (key for key in facts if key.startswith("get_scores_on_")):
         what = name.removeprefix("get_scores_on_")  # "6": the poses above; "512_features": features as they are
         if what.endswith("_features"):
             stem = "features" + what.removesuffix("_features")
             real, fake = (tensors[f"embed.{stem}_{side}"].astype(np.float32) for side in ("real", "fake"))
         else:
-            real, fake = features
+            real, fake = features["real"], features["fake"]
         singular = len(real) <= real.shape[1]
-        fid = _error(metrics.frechet_feature_distance(real, fake), facts[name]["FID2"])
-        found += [
-            (f"{what} FID2", fid, SINGULAR_TOLERANCE if singular else TOLERANCE),
-            (f"{what} F_dist", _error(metrics.feature_distance(real, fake), facts[name]["F_dist"]), TOLERANCE),
-        ]
+        label = f"{what} FID2, singular: by the note in metrics.json" if singular else f"{what} FID2"
+        allowed = SINGULAR_TOLERANCE if singular else TOLERANCE
+        fid2, distance = metrics.frechet_feature_distance(real, fake), metrics.feature_distance(real, fake)
+        found.append(compare(label, fid2, facts[name]["FID2"], allowed=allowed))
+        found.append(compare(f"{what} F_dist", distance, facts[name]["F_dist"]))
     return found
-
-
-def _error(ours: float | np.ndarray, theirs: float | np.ndarray, rounding: float = 0.0) -> float:
-    """Largest difference, relative to their largest value; what is below `rounding` stays below TOLERANCE."""
-    return float(np.max(np.abs(ours - theirs)) / max(np.max(np.abs(theirs)), rounding / TOLERANCE))

@@ -8,27 +8,23 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from s2c_blender.model.config import AudioConfig, ModelConfig, PositionConfig
+from s2c_blender.model.config import AudioConfig, GestureConfig, ModelConfig, PositionConfig
 from s2c_blender.model.features import normalised
 from s2c_blender.model.position import PositionNet
 from s2c_blender.model.release import convert
 from s2c_blender.model.weights import load_into
 
-from .common import Check, compare, read
-
-BATCHES = {"b2": slice(None), "b1": slice(0, 1), "b1row1": slice(1, 2)}
+from .common import Check, answers, compare_all, read, rows
 
 
 @torch.no_grad()
 def check(folder: Path, name: str) -> list[Check]:
-    """Every recorded stage, both clips in a batch (normalised together) and each alone."""
+    """Every recorded stage, clips in a batch (normalised together) and alone."""
     facts, tensors = read(folder, name)
     network = _network(facts, tensors)
     found = []
-    for batch, rows in BATCHES.items():
-        recorded = {k.removeprefix(f"{batch}."): v for k, v in tensors.items() if k.startswith(f"{batch}.")}
-        ours = _stages(network, tensors["in.audio"][rows])
-        found += [compare(f"{batch}.{key}", ours[key], value) for key, value in recorded.items()]
+    for batch, recorded in answers(tensors, r"(in|state)\.").items():
+        found += compare_all(_stages(network, tensors["in.audio"][rows(batch)]), recorded, batch)
     return found
 
 
@@ -42,7 +38,12 @@ def _network(facts: dict, tensors: dict[str, np.ndarray]) -> PositionNet:
         causal_bias="batch of one",
         bias_period=args["period"],
     )
-    config = ModelConfig(args["frame_num"], AudioConfig("hubert", facts["hubert_config"]), position)
+    config = ModelConfig(
+        window=args["frame_num"],
+        audio=AudioConfig(encoder="hubert", hubert=facts["hubert_config"]),
+        position=position,
+        gesture=GestureConfig(dim_mults=(1,)),  # none is made: it shall allow any window
+    )
     network = PositionNet(config).eval()
     load_into(network, {key.removeprefix("position."): value for key, value in convert(state, "hcaa")})
     return network

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Schedules, a whole reverse diffusion and the training loss against what the released code gave (parity fact 1.3)."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,13 @@ import torch
 from s2c_blender.model.config import DiffusionConfig
 from s2c_blender.model.diffusion import Diffusion
 from s2c_blender.model.hands import Condition, DualStream
-from s2c_blender.model.release_config import schedule_buffers
+from s2c_blender.model.release_config import PREDICTIONS, schedule_buffers
 from s2c_blender.model.sampling import ddpm
 from s2c_blender.model.schedule import make_schedule
 from s2c_blender.model.weights import HANDS
 from s2c_blender.model.windows import START, sample
 
-from .common import Check, compare, gesture_networks, read
-
-PREDICTIONS = {"pred_v": "v", "pred_x0": "x0", "pred_noise": "noise"}
+from .common import Check, answers, compare, compare_all, gesture_networks, read, rows
 
 
 @torch.no_grad()
@@ -27,16 +26,17 @@ def check(folder: Path, name: str) -> list[Check]:
     facts, tensors = read(folder, name)
     config = facts["config"]
     networks = gesture_networks(folder, Path(facts["weights_file"].split()[0]).stem)
-    return [
-        *_schedules(tensors),
-        *_trajectory(networks, config, tensors, slice(None), ""),
-        *_trajectory(networks, config, tensors, slice(0, 1), "b1."),
-        *_losses(networks, config, tensors, facts["training_loss"]["values"]),
-    ]
-
-
-def _schedules(tensors: dict[str, np.ndarray]) -> list[Check]:
     found = []
+    for batch, recorded in answers(tensors, r"in\.|noise\.|loss\.(t$|x0_|noise_)").items():
+        ours = _schedules(recorded) | _noisy(config, tensors)
+        if any(re.match(r"(out|trace)", key) for key in recorded):
+            ours |= _trajectory(networks, config, tensors, rows(batch), recorded)
+        found += compare_all(ours, recorded, batch)
+    return found + _losses(networks, config, tensors, facts.get("training_loss", {}).get("values", {}))
+
+
+def _schedules(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    found = {}
     for name in (key for key in tensors if key.startswith("sched.")):
         _, kind, steps, buffer = name.split(".")
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -46,7 +46,7 @@ def _schedules(tensors: dict[str, np.ndarray]) -> list[Check]:
                 ours = schedule.loss_weight(prediction)
             else:
                 ours = schedule_buffers(schedule)[buffer]
-        found.append(compare(name, ours.astype(np.float32), tensors[name]))
+        found[name] = ours.astype(np.float32)
     return found
 
 
@@ -61,8 +61,13 @@ def _condition(networks: DualStream, tensors: dict[str, np.ndarray], rows: slice
     return Condition(torch.stack(refined, dim=1), _both(tensors, "in.guide", rows))
 
 
-def _trajectory(networks: DualStream, config: dict, tensors: dict[str, np.ndarray], rows: slice, prefix: str):
-    """The reverse diffusion with the recorded random numbers: its end, and for one clip its way there."""
+def _trajectory(
+    networks: DualStream, config: dict, tensors: dict[str, np.ndarray], rows: slice, recorded: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The reverse diffusion with the recorded random numbers: its end, and for the first clip its way there.
+
+    Of the clean motions on that way as many are recorded as were wanted: the first ones and the very last.
+    """
     condition = _condition(networks, tensors, rows)
     schedule = make_schedule(config["beta_schedule"], config["timesteps"])
     prediction = PREDICTIONS[config["objective"]]
@@ -74,37 +79,54 @@ def _trajectory(networks: DualStream, config: dict, tensors: dict[str, np.ndarra
         clean.append(schedule.x0(prediction, output, x, t))
         return clean[-1]
 
-    def recorded(clip: int, step: int, shape: tuple[int, int, int]) -> np.ndarray:
+    def noise(clip: int, step: int, shape: tuple[int, int, int]) -> np.ndarray:
         if step == START:
-            return np.repeat(tensors["noise.init"][None, clip], 2, axis=0).astype(np.float32)
-        return np.stack([tensors[f"noise.{hand}"][step, clip] for hand in HANDS]).astype(np.float32)
+            return np.repeat(tensors["noise.init"][rows][None, clip], 2, axis=0).astype(np.float32)
+        return np.stack([tensors[f"noise.{hand}"][step, rows][clip] for hand in HANDS]).astype(np.float32)
 
     count = len(condition.audio)
     shape = (2, config["channels"], config["seq_length"])
-    end = sample(predict, ddpm(schedule), recorded, [None] * count, shape)
+    end = sample(predict, ddpm(schedule), noise, [None] * count, shape)
     states.append(end)
-    found = []
+    found = {}
     for i, hand in enumerate(HANDS):
-        found.append(compare(f"{prefix}out.{hand}", end[:, i], tensors[f"{prefix}out.{hand}"]))
-        if f"{prefix}trace.{hand}" in tensors:
-            way, x0 = tensors[f"{prefix}trace.{hand}"], tensors[f"{prefix}trace_x0.{hand}"]
-            found.append(compare(f"{prefix}trace.{hand}", np.stack([x[0, i] for x in states[1:]]), way))
-            kept = [*clean[: len(x0) - 1], clean[-1]]
-            found.append(compare(f"{prefix}trace_x0.{hand}", np.clip([x[0, i] for x in kept], -1, 1), x0))
+        kept = [*clean[: len(recorded.get(f"trace_x0.{hand}", clean)) - 1], clean[-1]]
+        found[f"out.{hand}"] = end[:, i]
+        found[f"trace.{hand}"] = np.stack([x[0, i] for x in states[1:]])
+        found[f"trace_x0.{hand}"] = np.clip([x[0, i] for x in kept], -1, 1)
     return found
 
 
+def _noisy(config: dict, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The training's noisy motions, by their names."""
+    if "loss.t" not in tensors:
+        return {}
+    every = slice(None)
+    x0, noise = _both(tensors, "loss.x0", every), _both(tensors, "loss.noise", every)
+    diffusion = Diffusion(DiffusionConfig(steps=config["timesteps"], schedule=config["beta_schedule"]))
+    noisy = diffusion.noisy(x0, noise, torch.from_numpy(tensors["loss.t"]))
+    return {f"loss.x_t_{hand}": noisy[:, i].numpy() for i, hand in enumerate(HANDS)}
+
+
 def _losses(networks: DualStream, config: dict, tensors: dict[str, np.ndarray], values: dict) -> list[Check]:
+    if not values:
+        return []
     every = slice(None)
     x0, noise, t = _both(tensors, "loss.x0", every), _both(tensors, "loss.noise", every), tensors["loss.t"]
     condition = _condition(networks, tensors, every)
-    steps = config["timesteps"], config["beta_schedule"]
-    noisy = Diffusion(DiffusionConfig(*steps)).noisy(x0, noise, torch.from_numpy(t))
-    found = [compare(f"loss.x_t_{hand}", noisy[:, i], tensors[f"loss.x_t_{hand}"]) for i, hand in enumerate(HANDS)]
+    found = []
     for name, recorded in values.items():
         objective, velocity, acceleration = name.split(";")  # "pred_v;vel=0.1;acc=0.1"
         weights = [float(part.split("=")[1]) for part in (velocity, acceleration)]
-        diffusion = Diffusion(DiffusionConfig(*steps, PREDICTIONS[objective], "shared", *weights))
+        diffusion = Diffusion(
+            DiffusionConfig(
+                steps=config["timesteps"],
+                schedule=config["beta_schedule"],
+                prediction=PREDICTIONS[objective],
+                velocity_weight=weights[0],
+                acceleration_weight=weights[1],
+            )
+        )
         ours = diffusion.loss(networks, x0, noise, torch.from_numpy(t), condition)
         found.append(compare(f"loss {name}", ours, np.array([recorded[hand] for hand in HANDS])))
     return found

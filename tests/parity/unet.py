@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from s2c_blender.model.hands import Condition, DualStream
+from s2c_blender.model.release_config import PREDICTIONS
 from s2c_blender.model.schedule import make_schedule
 from s2c_blender.model.weights import HANDS
 
-from .common import Check, compare, gesture_networks, read
+from .common import Check, answers, compare, compare_all, gesture_networks, read, rows
 
 
 @torch.no_grad()
@@ -21,13 +22,12 @@ def check(folder: Path, name: str) -> list[Check]:
     facts, tensors = read(folder, name)
     networks = gesture_networks(folder, name)
     found = []
-    for prefix, count in (("", None), ("b1.", 1)):
-        inputs = {k[3:]: torch.from_numpy(v[:count]) for k, v in tensors.items() if k.startswith("in.")}
-        ours = _answers(networks, inputs, facts["x0_eps_schedule"])
-        recorded = {k.removeprefix(f"{prefix}out."): v for k, v in tensors.items() if k.startswith(f"{prefix}out.")}
-        if unknown := recorded.keys() - ours.keys():
-            raise AssertionError(f"{name}: nothing to compare {sorted(unknown)} with")
-        found += [compare(f"{prefix}{key}", ours[key], value) for key, value in recorded.items()]
+    for batch, recorded in answers(tensors, r"(in|left|right)\.").items():
+        inputs = {k[3:]: torch.from_numpy(v[rows(batch)]) for k, v in tensors.items() if k.startswith("in.")}
+        ours = _answers(networks, inputs, facts.get("x0_eps_schedule", ""))
+        found += compare_all({f"out.{key}": value for key, value in ours.items()}, recorded, batch)
+    for hand, coupling in facts.get("lambda_full", {}).items():
+        found.append(compare(f"lambda {hand}", getattr(networks, hand).fusion.coupling(), coupling))
     return found
 
 
@@ -40,8 +40,12 @@ def _answers(networks: DualStream, inputs: dict[str, torch.Tensor], schedule: st
     refined = [net.refine(inputs[f"cond_{hand}"].transpose(1, 2)) for net, hand in zip(nets, HANDS, strict=True)]
     condition = Condition(torch.stack(refined, dim=1), guide)
     descents = [net.down(x[:, i], t, refined[i], guide[:, i]) for i, net in enumerate(nets)]
-    kind, steps = re.match(r"(\w+), T=(\d+)", schedule).groups()  # "cosine, T=1000, objective pred_v, no clipping"
-    diffusion = make_schedule(kind, int(steps))
+    # "cosine, T=1000, objective pred_v, no clipping", which is also what holds where it says nothing
+    kind, steps, objective = (
+        found[1] if (found := re.search(pattern, schedule)) else usual
+        for pattern, usual in ((r"(cosine|linear)", "cosine"), (r"T ?= ?(\d+)", "1000"), (r"(pred_\w+)", "pred_v"))
+    )
+    diffusion, prediction = make_schedule(kind, int(steps)), PREDICTIONS[objective]
     outputs = networks(x, t, condition)
     answers = {}
     for i, hand in enumerate(HANDS):
@@ -52,6 +56,6 @@ def _answers(networks: DualStream, inputs: dict[str, torch.Tensor], schedule: st
         answers[f"fusion_{hand}"] = nets[i].fuse(own, other)
         answers[f"v_{hand}"] = outputs[:, i]
         noisy = x[:, i].numpy()
-        x0 = diffusion.x0("v", outputs[:, i].numpy(), noisy, t.numpy())
+        x0 = diffusion.x0(prediction, outputs[:, i].numpy(), noisy, t.numpy())
         answers[f"x0_{hand}"], answers[f"eps_{hand}"] = x0, diffusion.noise(x0, noisy, t.numpy())
     return {name: np.asarray(value) for name, value in answers.items()}
