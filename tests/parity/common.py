@@ -80,7 +80,7 @@ def compare(name: str, ours, theirs, rounding: float = 0.0, allowed: float = TOL
     finite = np.isfinite(theirs)
     if (np.isfinite(ours) != finite).any():
         return name, float("inf"), allowed
-    difference = np.abs(ours - theirs)[finite].max(initial=0.0)
+    difference = np.abs(ours[finite] - theirs[finite]).max(initial=0.0)
     scale = max(np.abs(theirs[finite]).max(initial=0.0), rounding / TOLERANCE, 1e-12)
     return name, float(difference / scale), allowed
 
