@@ -84,7 +84,10 @@ def local_hubert(folder: Path) -> "HubertModel":
     Nothing is fetched, and a .bin is read as tensors only. Raises UserError when the folder holds no whole HuBERT.
     """
     from transformers import HubertModel, PretrainedConfig
+    from transformers.utils import logging
 
+    told = logging.get_verbosity()
+    logging.set_verbosity_error()  # it warns of the head that speech recognition has and we have not
     try:
         kind = PretrainedConfig.get_config_dict(folder / "config.json", local_files_only=True)[0].get("model_type")
         if kind != "hubert":
@@ -99,6 +102,8 @@ def local_hubert(folder: Path) -> "HubertModel":
             f"{folder} holds no whole HuBERT ({one_line(error)}): "
             "choose the folder with its config.json and model.safetensors."
         ) from error
+    finally:
+        logging.set_verbosity(told)
     return model
 
 
