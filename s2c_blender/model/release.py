@@ -9,7 +9,6 @@ A checkpoint is a pickle. It is read by PyTorch's restricted reader, which makes
 import argparse
 import pickle
 import re
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -19,7 +18,8 @@ from pathlib import Path
 
 import torch
 
-from ..errors import ENVIRONMENT, UserError
+from ..errors import UserError
+from ..outputs import check_room
 from .config import CausalBias, ModelConfig
 from .encoders import features_width, local_hubert, one_line
 from .position import PositionNet
@@ -159,7 +159,7 @@ def import_release(
                 if problem.startswith("position.encoder.") and problem.endswith(" is missing"):
                     raise incomplete(path.name)
                 raise UserError(f"{path.name} is no checkpoint of S2C ({problem}): get the release again.")
-            _check_room(part, sum(value.numel() for value in ours.values()) * (2 if half else 4) * (2 - done))
+            check_room(part.parent, sum(value.numel() for value in ours.values()) * (2 if half else 4) * (2 - done))
             write_hand(part, hand, ours, half=half)
             del state, ours  # or the next hand is read while this one is still mapped
             tell(f"checking the {hand} hand's file", 0.5 * done + 0.4)
@@ -225,15 +225,6 @@ def _config_of(
         shapes[name]
     buffers = {name: state[name].float().numpy() for name in BUFFERS}
     return release_config(shapes, buffers, args, args_posi, causal_bias)
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    if (free := shutil.disk_usage(folder).free) < needed:
-        raise UserError(
-            f"The disk is full: the model needs {needed / 1e9:.1f} GB in {folder.parent}, "
-            f"where {free / 1e9:.1f} GB are free.",
-            ENVIRONMENT,
-        )
 
 
 def sha256(path: Path) -> str:

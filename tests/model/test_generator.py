@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A model folder at work, with small random networks: reproducible, seamless bookkeeping, any length."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,3 +151,11 @@ def test_wrong_weights_are_told(tmp_path: Path):
     (folder / "config.json").write_text(TINY.to_json())
     with pytest.raises(UserError, match=r"right\.safetensors is missing"):
         Generator(folder, device="cpu")
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_networks_answer_the_same(model: Path):
+    plain, compiled = (
+        Generator(model, device="cpu", compiled=on).generate(music(2), W, 1, FAST) for on in (False, True)
+    )
+    np.testing.assert_allclose(compiled[1], plain[1], atol=1e-3)
