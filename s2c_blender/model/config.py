@@ -163,7 +163,7 @@ class ModelConfig:
         data = json.loads(text, parse_constant=_refuse)
         version = data.pop("format", None) if isinstance(data, dict) else None
         if type(version) is int and version > FORMAT:
-            raise ValueError("it was made by a newer version of this extension: update the extension")
+            raise ValueError("it was made by a newer version of this extension")
         if version != FORMAT:
             raise ValueError(f"not a model configuration of format {FORMAT}")
         return _typed(cls, data, "")

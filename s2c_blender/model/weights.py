@@ -124,7 +124,8 @@ def read_config(folder: Path) -> ModelConfig:
         raise UserError(f"{folder} holds no model ({CONFIG} is missing): choose another folder.") from error
     except (OSError, ValueError, TypeError) as error:
         reason = "it is no JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else _reason(error)
-        raise UserError(f"{path} cannot be read ({reason}): import the model again.") from error
+        told = f"{path} cannot be used ({reason}): update the extension, or import the model again with this one."
+        raise UserError(told) from error
 
 
 @contextmanager

@@ -172,7 +172,7 @@ def test_weights_of_something_else(model):
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"format": 1, "window": "long"}', '{"format": 1, "colour": 3}'])
 def test_a_broken_configuration(model, text):
     (model / "config.json").write_text(text)
-    with pytest.raises(UserError, match=r"config\.json cannot be read \(.+\): import the model again\.$"):
+    with pytest.raises(UserError, match=r"config\.json cannot be used \(.+\): update the extension, or import .+\.$"):
         weights.read_config(model)
 
 
