@@ -139,7 +139,7 @@ BAD_ARGUMENTS = [
     (["--audio", "SONG", "--motion", "x.npz", "--fps", "0"], "invalid frame rate"),
     (["--audio", "SONG", "--render", "x.mp4", "--resolution", "99"], "invalid resolution"),
     (["--audio", "SONG", "--motion", "x.npz", "--sed", "soon"], "unrecognized"),
-    (["--audio", "SONG", "--motion", "x.npz", "--seed", "soon"], "invalid int"),
+    (["--audio", "SONG", "--motion", "x.npz", "--seed", "soon"], "invalid seed"),
 ]
 
 
