@@ -29,7 +29,6 @@ class Sampling:
 
     sampler: Sampler = "dpm"
     steps: int = 10
-    eta: float = 0.0  # DDIM's
     overlap: int | None = None  # frames that neighbouring windows share; None: a quarter of a window
     batch: int = 4  # windows in one call of the networks
 
@@ -89,7 +88,7 @@ class Generator:
         The same seed gives the same motion on a device, whatever `batch` is but for rounding. `on_progress` may raise
         to stop. Raises UserError when the device's memory does not suffice.
         """
-        plan = make_plan(sampling.sampler, self.schedule, sampling.steps, sampling.eta)
+        plan = make_plan(sampling.sampler, self.schedule, sampling.steps)
         overlap = self.config.window // 4 if sampling.overlap is None else sampling.overlap
         listener = _Listener(self, recording, frames, overlap)
         shape = (len(HANDS), self.config.gesture.channels, frames)
