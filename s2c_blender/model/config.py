@@ -29,6 +29,8 @@ class AudioConfig:
 
     encoder: Literal["hubert", "notes"] = "notes"  # the release: "hubert"
     hubert: dict = field(default_factory=dict)  # for "hubert": HubertConfig of transformers, as it prints itself
+    width: int = 128  # for "notes": learned channels beside the note roll itself ...
+    layers: int = 4  # ... and convolutions that make them, each looking twice as far as the one before
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class FusionConfig:
 class GestureConfig:
     """Stage 2, the U-Net of one hand (parity facts 5.1 to 5.6)."""
 
-    channels: int = 48
+    streams: Literal["dual", "single"] = "dual"  # "single": one network moves both hands; the baseline without fusion
+    channels: int = 48  # of a hand
     dim: int = 256
     dim_mults: tuple[int, ...] = (1, 2, 4, 8)
     condition: int = 1024  # width of the refined audio features
@@ -88,17 +91,21 @@ class DiffusionConfig:
     initial_noise: Literal["decoupled", "shared"] = "shared"  # paper: decoupled; released sampler: one for both hands
     velocity_weight: float = 0.0
     acceleration_weight: float = 0.0
+    weighting: Literal["snr", "even"] = "snr"  # of the steps in the loss: the release's, or all alike
+    clamp: float = 1.0  # while sampling, the clean motion stays within this: the release's poses are between -1 and 1
 
 
 @dataclass(frozen=True)
 class FrameConfig:
-    """What the model's numbers mean: metres or camera units = value * scale + offset; poses in radians = value * pi."""
+    """What the model's numbers mean: metres or camera units, and radians = value * scale + offset."""
 
     kind: Literal["camera", "piano"] = (
         "camera"  # "camera": both hands as right hands, to be calibrated (calibration.py)
     )
     position_scale: tuple[float, float, float] = (1.5, 1.5, 25.0)
     position_offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    pose_scale: tuple[tuple[float, ...], ...] = ((math.pi,), (math.pi,))  # left, right: of each channel, or one for all
+    pose_offset: tuple[tuple[float, ...], ...] = ((0.0,), (0.0,))
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,20 @@ class ModelConfig:
                 "diffusion.steps must be at least 20 for a linear schedule",
             ),
             (0.0 in self.frame.position_scale, "frame.position_scale must not be 0"),
+            (any(0.0 in row for row in self.frame.pose_scale), "frame.pose_scale must not be 0"),
+            *(
+                (
+                    [len(row) in (1, gesture.channels) for row in getattr(self.frame, name)] != [True, True],
+                    f"frame.{name} must be two lists, for the left and the right hand, of one number or of "
+                    f"{gesture.channels}",
+                )
+                for name in ("pose_scale", "pose_offset")
+            ),
+            (
+                gesture.streams == "single" and fusion.kind != "none",
+                'gesture.fusion.kind must be "none" where a single network moves both hands',
+            ),
+            (diffusion.clamp <= 0, "diffusion.clamp must be above 0"),
             (
                 self.audio.encoder == "hubert" and (type(hidden) is not int or hidden < 1),
                 f"audio.hubert must have a hidden_size of at least 1, not {hidden!r}",
@@ -166,7 +187,7 @@ class ModelConfig:
             raise ValueError("it was made by a newer version of this extension")
         if version != FORMAT:
             raise ValueError(f"not a model configuration of format {FORMAT}")
-        return _typed(cls, data, "")
+        return typed(cls, data, "")
 
 
 # HuBERT-large as transformers' HubertConfig wants it: the published model's.
@@ -217,7 +238,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number for a field of a model")
 
 
-def _typed(kind: Any, value: Any, name: str) -> Any:
+def typed(kind: Any, value: Any, name: str) -> Any:
     """`value`, as JSON gives it, turned into type `kind`; ValueError names the field that does not fit."""
     if is_dataclass(kind):
         if not isinstance(value, dict):
@@ -225,7 +246,7 @@ def _typed(kind: Any, value: Any, name: str) -> Any:
         hints = get_type_hints(kind)
         if unknown := value.keys() - {f.name for f in fields(kind)}:
             raise ValueError(f"{name} has no field {sorted(unknown)[0]}".strip())
-        return kind(**{key: _typed(hints[key], item, f"{name}.{key}".lstrip(".")) for key, item in value.items()})
+        return kind(**{key: typed(hints[key], item, f"{name}.{key}".lstrip(".")) for key, item in value.items()})
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, not {value!r}")
@@ -234,7 +255,7 @@ def _typed(kind: Any, value: Any, name: str) -> Any:
         inner = get_args(kind)
         if not isinstance(value, list) or (inner[-1] is not ... and len(value) != len(inner)):
             raise ValueError(f"{name} must be a list of numbers")
-        return tuple(_typed(inner[0], item, name) for item in value)
+        return tuple(typed(inner[0], item, name) for item in value)
     if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is not kind:

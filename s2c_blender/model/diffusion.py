@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The training side of the diffusion: noising, targets and losses (parity facts 6.2 and 6.4)."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import DiffusionConfig
-from .hands import Condition, DualStream
+from .hands import Condition, DualStream, SingleStream
 from .schedule import make_schedule
 
 
@@ -18,10 +19,11 @@ class Diffusion(nn.Module):
         super().__init__()
         self.config = config
         schedule = make_schedule(config.schedule, config.steps)
+        weight = schedule.loss_weight(config.prediction) if config.weighting == "snr" else np.ones(config.steps)
         for name, values in (
             ("signal", schedule.alpha_bar**0.5),
             ("noise", (1.0 - schedule.alpha_bar) ** 0.5),
-            ("weight", schedule.loss_weight(config.prediction)),
+            ("weight", weight),
         ):
             self.register_buffer(name, torch.from_numpy(values).float(), persistent=False)
 
@@ -29,7 +31,9 @@ class Diffusion(nn.Module):
         """Motion x0 [B, 2, C, N] after t [B] steps of noise [B, 2, C, N]."""
         return _at(self.signal, t) * x0 + _at(self.noise, t) * noise
 
-    def loss(self, networks: DualStream, x0: Tensor, noise: Tensor, t: Tensor, condition: Condition) -> Tensor:
+    def loss(
+        self, networks: DualStream | SingleStream, x0: Tensor, noise: Tensor, t: Tensor, condition: Condition
+    ) -> Tensor:
         """Each hand's loss [2] for clean motion x0 [B, 2, C, N] in [-1, 1]; the sum of both trains both networks.
 
         Mean square error of what the network predicts, and of its clean motion's first and second differences over time

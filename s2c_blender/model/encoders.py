@@ -8,6 +8,7 @@ All are called alike, `encoder(window, frames) -> [B, frames, width]`; their sta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,20 +20,32 @@ if TYPE_CHECKING:
     from transformers import HubertModel
 
 
-class NoteRoll(nn.Module):
-    """The note roll [B, frames, NOTE_FEATURES] itself: nothing is learned here."""
+class NoteEncoder(nn.Module):
+    """The note roll [B, frames, NOTE_FEATURES] and beside it what convolutions make of the notes around each frame.
+
+    The transformers that follow have no sense of time of their own (parity facts 4 and 5.2): for HuBERT its positional
+    convolution gives it to them, for notes these convolutions do, with a second of past and future.
+    """
 
     def __init__(self, audio: AudioConfig):
         super().__init__()
         self.width = self.width_of(audio)
+        self.first = nn.Conv1d(NOTE_FEATURES, audio.width, 7, padding=3)
+        self.norms = nn.ModuleList(nn.GroupNorm(1, audio.width) for _ in range(audio.layers))
+        self.layers = nn.ModuleList(
+            nn.Conv1d(audio.width, audio.width, 5, padding=2 * 2**i, dilation=2**i) for i in range(audio.layers)
+        )
 
     @staticmethod
     def width_of(audio: AudioConfig) -> int:
         """Channels of the features."""
-        return NOTE_FEATURES
+        return NOTE_FEATURES + audio.width
 
     def forward(self, window: Tensor, frames: int) -> Tensor:
-        return window
+        x = self.first(window.transpose(1, 2))  # [B, C, frames]
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            x = x + layer(F.silu(norm(x)))
+        return torch.cat([window, x.transpose(1, 2)], dim=2)
 
 
 class HubertEncoder(nn.Module):
@@ -65,7 +78,7 @@ class HubertEncoder(nn.Module):
         return self.hubert.encoder(projected).last_hidden_state
 
 
-ENCODERS = {"notes": NoteRoll, "hubert": HubertEncoder}
+ENCODERS = {"notes": NoteEncoder, "hubert": HubertEncoder}
 
 
 def make_encoder(audio: AudioConfig) -> nn.Module:

@@ -12,13 +12,11 @@ from torch import Tensor, nn
 
 from ..audio.device import choose_device, memory_told
 from .config import Precision
-from .encoders import features_width
 from .features import Recording, window_input
-from .hands import Condition, DualStream, OnePass
+from .hands import Condition, OnePass, make_hands
 from .position import PositionNet
 from .sampling import Sampler, make_plan
 from .schedule import make_schedule
-from .unet import GestureNet
 from .weights import HANDS, load_into, load_state, read_config
 from .windows import ramp, sample_long, seeded, starts
 
@@ -55,22 +53,22 @@ class Generator:
         self.dtype = getattr(torch, precision)
         self.schedule = make_schedule(self.config.diffusion.schedule, self.config.diffusion.steps)
         with memory_told(self.device):
-            self.positions = [self._network(lambda: PositionNet(self.config), folder, hand) for hand in HANDS]
             with torch.device("meta"):
-                self.hands = DualStream(self.config)
-            width = features_width(self.config.audio)
-            for hand in HANDS:
-                setattr(self.hands, hand, self._network(lambda: GestureNet(self.config.gesture, width), folder, hand))
+                predictors = [PositionNet(self.config) for _ in HANDS]
+            self.positions = [
+                self._loaded(net, folder, hand, "position.") for net, hand in zip(predictors, HANDS, strict=True)
+            ]
+            with torch.device("meta"):
+                self.hands = make_hands(self.config)
+            for hand, network in self.hands.named_children():
+                setattr(self.hands, hand, self._loaded(network, folder, hand, "gesture."))
             self.denoise: Callable[[Tensor, Tensor, Condition], Tensor] = (
                 OnePass(self.hands) if one_pass else self.hands
             )
             if compiled:
                 self.denoise = torch.compile(self.denoise)
 
-    def _network(self, make: Callable[[], nn.Module], folder: Path, hand: str) -> nn.Module:
-        with torch.device("meta"):
-            network = make()
-        prefix = "position." if isinstance(network, PositionNet) else "gesture."
+    def _loaded(self, network: nn.Module, folder: Path, hand: str, prefix: str) -> nn.Module:
         load_into(network, load_state(Path(folder), hand, prefix, self.dtype))
         return network.to(self.device).eval()
 
@@ -102,12 +100,14 @@ class Generator:
                 window=self.config.window,
                 overlap=overlap,
                 batch=sampling.batch,
+                clamp=self.config.diffusion.clamp,
                 on_progress=on_progress,
             )
             poses = np.concatenate(list(pieces), axis=-1)
         frame = self.config.frame
         positions = listener.positions * np.array(frame.position_scale) + np.array(frame.position_offset)
-        return positions, poses.transpose(0, 2, 1) * np.pi
+        scale, offset = (np.array(rows)[:, None] for rows in (frame.pose_scale, frame.pose_offset))  # [2, 1, C]
+        return positions, poses.transpose(0, 2, 1) * scale + offset
 
     def _predict(self, x: np.ndarray, t: np.ndarray, conditions: list[Condition]) -> np.ndarray:
         """x0 [B, 2, C, W] for noisy windows x at steps t."""

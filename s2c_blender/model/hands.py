@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Both hands' gesture networks as one: the dual-stream denoiser."""
 
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -42,6 +43,33 @@ class DualStream(nn.Module):
             for i, net in enumerate((self.left, self.right))
         ]
         return torch.stack([self.left.up(*descents), self.right.up(*reversed(descents))], dim=1)
+
+
+class SingleStream(nn.Module):
+    """The baseline: one network that moves both hands as if they were one with twice the channels. Used as DualStream.
+
+    Its weights are the left hand's, the right hand has none.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        both = replace(config.gesture, channels=2 * config.gesture.channels, guide="both")
+        self.left = GestureNet(both, 2 * features_width(config.audio))
+
+    def condition(self, features: Tensor, positions: Tensor) -> Condition:
+        """As DualStream's, but for both hands together: audio [B, condition, N], guide [B, 6, N]."""
+        heard = torch.cat(features.unbind(1), dim=2)
+        return Condition(self.left.refine(heard), guide(positions, "both")[:, 0])
+
+    def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """As DualStream's."""
+        descent = self.left.down(x.flatten(1, 2), t, condition.audio, condition.guide)
+        return self.left.up(descent, descent).unflatten(1, (2, -1))
+
+
+def make_hands(config: ModelConfig) -> DualStream | SingleStream:
+    """The gesture networks that a configuration describes, with random weights."""
+    return SingleStream(config) if config.gesture.streams == "single" else DualStream(config)
 
 
 class OnePass:

@@ -48,13 +48,13 @@ def sample(
     conditions: list[Any],
     shape: tuple[int, int, int],
     *,
-    clamp: bool = True,
+    clamp: float | None = 1.0,
     on_progress: Callable[[float], None] | None = None,
 ) -> np.ndarray:
     """One motion of `shape` [2, C, W] for each condition, all at once -> [B, 2, C, W] float32.
 
-    Noise is asked for as for segments 0 to B - 1. `clamp` limits each x0 to -1..1, as the release does (parity fact
-    6.3). `on_progress`, called after every step, may raise to stop.
+    Noise is asked for as for segments 0 to B - 1. `clamp` limits each x0 to -clamp..clamp, 1 in the release
+    (parity fact 6.3); None: not at all. `on_progress`, called after every step, may raise to stop.
     """
 
     def drawn(step: int) -> np.ndarray:
@@ -88,7 +88,7 @@ def sample_long(
     window: int = 240,
     overlap: int = 60,
     batch: int = 8,
-    clamp: bool = True,
+    clamp: float | None = 1.0,
     on_progress: Callable[[float], None] | None = None,
 ) -> Iterator[np.ndarray]:
     """A motion of `shape` [2, C, N] of any length N, as successive pieces [2, C, n] float32.
@@ -151,9 +151,9 @@ def sample_long(
                 del segments[k], conditions[k]
 
 
-def _x0(predict: Predict, x: np.ndarray, t: np.ndarray, conditions: list[Any], clamp: bool) -> np.ndarray:
+def _x0(predict: Predict, x: np.ndarray, t: np.ndarray, conditions: list[Any], clamp: float | None) -> np.ndarray:
     x0 = predict(x, t, conditions)
-    return np.clip(x0, -1.0, 1.0) if clamp else x0
+    return x0 if clamp is None else np.clip(x0, -clamp, clamp)
 
 
 def starts(frames: int, window: int, overlap: int) -> range:

@@ -11,7 +11,7 @@ import pytest
 
 from s2c_blender.core.notes import Score, make_notes
 from s2c_blender.errors import UserError
-from s2c_blender.model.config import AudioConfig
+from s2c_blender.model.config import AudioConfig, FusionConfig
 from s2c_blender.model.features import Recording
 from s2c_blender.model.generator import Generator, Sampling
 from tests.model.tiny_model import HUBERT, TINY, W, write_model
@@ -45,6 +45,30 @@ def test_the_seed_decides(model: Path):
     other = generator.generate(music(5), 150, seed=4, sampling=FAST)
     np.testing.assert_array_equal(other[0], positions)  # positions have no chance in them
     assert np.abs(other[1] - poses).mean() > 0.05
+
+
+def test_poses_are_in_the_configured_units(model: Path, tmp_path: Path):
+    """Scale and offset of each hand and channel, and how far the clean motion may go, without another network."""
+    rng = np.random.default_rng(0)
+    scale, offset = rng.uniform(0.5, 2, (2, 48)), rng.uniform(-1, 1, (2, 48))
+    rows = {name: tuple(map(tuple, values)) for name, values in (("pose_scale", scale), ("pose_offset", offset))}
+    same = replace(TINY, frame=replace(TINY.frame, **rows))
+    wide = replace(TINY, diffusion=replace(TINY.diffusion, clamp=9.0))
+    usual, scaled, free = (
+        Generator(folder, device="cpu").generate(music(2), 60, sampling=FAST)[1]
+        for folder in (model, write_model(tmp_path / "a", same), write_model(tmp_path / "b", wide))
+    )
+    np.testing.assert_allclose(scaled, usual / np.pi * scale[:, None] + offset[:, None], atol=1e-6)
+    assert np.abs(usual).max() < np.pi + 1e-6 < np.abs(free).max() < 9 * np.pi + 1e-6
+
+
+def test_a_single_stream_plays(tmp_path: Path):
+    gesture = replace(TINY.gesture, streams="single", fusion=FusionConfig("none"))
+    folder = write_model(tmp_path / "single", replace(TINY, gesture=gesture))
+    positions, poses = Generator(folder, device="cpu").generate(music(5), 150, sampling=FAST)
+    assert positions.shape == (2, 150, 3)
+    assert poses.shape == (2, 150, 48)
+    assert np.abs(poses[0] - poses[1]).max() > 0.1
 
 
 def test_positions_are_in_the_configured_units(model: Path):

@@ -55,7 +55,9 @@ def long(predict, plan, noise, shape, condition=lambda frame: 0.0, **options) ->
     return np.concatenate(list(sample_long(predict, plan, noise, condition, shape, **options)), axis=-1)
 
 
-def together(predict, plan: Plan, noise, condition, shape, window: int, overlap: int, clamp: bool) -> np.ndarray:
+def together(
+    predict, plan: Plan, noise, condition, shape, window: int, overlap: int, clamp: float | None
+) -> np.ndarray:
     """What `sample_long` should give, with everything in memory at once."""
     hop = window - overlap
     starts = [0]
@@ -77,7 +79,7 @@ def together(predict, plan: Plan, noise, condition, shape, window: int, overlap:
         answers = predict(seen, np.full(len(starts), t), [condition(f) for f in starts])
         x0 = np.zeros_like(x)
         for f, weight, answer in zip(starts, weights, answers, strict=True):
-            x0[..., f : f + window] += weight * (np.clip(answer, -1, 1) if clamp else answer)
+            x0[..., f : f + window] += weight * (answer if clamp is None else np.clip(answer, -clamp, clamp))
         x, before = plan.step(s, x, x0, before, drawn(s)), x0
     return x[..., : shape[-1]]
 
@@ -93,7 +95,7 @@ def swaying(frame: int) -> np.ndarray:
 def test_windows_are_denoised_together(sampler, frames, overlap, batch):
     network = Gaussian(covariance(40, (0.8, 4.0)), cosine(20) if sampler == "ddpm" else SCHEDULE)
     given = (network, PLANS[sampler], seeded(3, "decoupled"), swaying, (2, 3, frames))
-    for clamp in (True, False):
+    for clamp in (1.0, None):
         expected = together(*given, window=40, overlap=overlap, clamp=clamp)
         pieces = list(sample_long(*given, window=40, overlap=overlap, batch=batch, clamp=clamp))
         assert all(piece.dtype == np.float32 for piece in pieces)
@@ -167,7 +169,7 @@ def spread(network: Gaussian, plan: Plan, windows: int, window: int, overlap: in
         first = segment * hop
         return np.stack([ones[:, first : first + shape[-1]]] * 2)
 
-    motion = long(network, plan, noise, (2, frames, frames), window=window, overlap=overlap, batch=1, clamp=False)[0]
+    motion = long(network, plan, noise, (2, frames, frames), window=window, overlap=overlap, batch=1, clamp=None)[0]
     return np.linalg.norm(motion, axis=0), np.linalg.norm(np.diff(motion, 3, axis=-1), axis=0)
 
 
@@ -214,7 +216,7 @@ def test_every_sampler_draws_the_motion_it_should(sampler, steps):
     truth = covariance(32, (0.7, 3.0), (0.3, 6.0), white=1e-2)
     plan = make_plan(sampler, SCHEDULE, steps)
     motion = long(
-        Gaussian(truth), plan, seeded(1, "decoupled"), (2, 120, 32 + 24 * 9), window=32, overlap=8, clamp=False
+        Gaussian(truth), plan, seeded(1, "decoupled"), (2, 120, 32 + 24 * 9), window=32, overlap=8, clamp=None
     )
     motion = motion[..., 8:-8].astype(float)
     for order in (0, 1, 3):

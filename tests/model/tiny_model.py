@@ -15,14 +15,14 @@ from s2c_blender.model.config import (
     ModelConfig,
     PositionConfig,
 )
-from s2c_blender.model.hands import DualStream
+from s2c_blender.model.hands import make_hands
 from s2c_blender.model.position import PositionNet
 from s2c_blender.model.weights import HANDS, save_model
 
 W = 64
 TINY = ModelConfig(
     window=W,
-    audio=AudioConfig("notes"),
+    audio=AudioConfig("notes", width=8, layers=2),
     position=PositionConfig(width=16, layers=1, encoder_hidden=32),
     gesture=GestureConfig(dim=8, condition=16, refiner_layers=1, refiner_hidden=32),
     diffusion=DiffusionConfig(100, "linear", "v", "decoupled"),
@@ -41,10 +41,10 @@ HUBERT = HUBERT_LARGE | {
 def write_model(folder: Path, config: ModelConfig, **options) -> Path:
     """A model folder with random weights."""
     torch.manual_seed(0)
-    gestures = DualStream(config)
+    gestures = dict(make_hands(config).named_children())
     states = {}
     for hand in HANDS:
-        parts = {"position": PositionNet(config), "gesture": getattr(gestures, hand)}
+        parts = {"position": PositionNet(config), **({"gesture": gestures[hand]} if hand in gestures else {})}
         states[hand] = {f"{part}.{k}": v for part, net in parts.items() for k, v in net.state_dict().items()}
     save_model(folder, config, states, **options)
     return folder
