@@ -19,6 +19,7 @@ from .performer import Performer
 from .solver import Goals, solve
 
 WINDOW, AHEAD = 12.0, 1.5  # s solved at once, and s of them that the next window solves again
+HISTORY = 3  # frames before a window that its smoothness goes on from
 _PROOFS = 2  # times a window is read for wrong keys and entangled fingers, and corrected
 _ENTANGLED = 0.0008  # m that fingers may press into each other
 _TRIES = 2  # times a window is solved at most: once more without the notes that turned out to be out of reach
@@ -122,7 +123,10 @@ class _Player:
         self.dip_offset = np.zeros((frames, 4))
         if prior is not None:
             self._follow(prior, side)
-        self.posture += strokes.variation(frames, fps, np.random.default_rng([seed, side]), p)
+        rng = np.random.default_rng([seed, side])
+        self.posture += strokes.variation(frames, fps, rng, p)
+        self.swing = strokes.swing(notes, self.time, fps, rng, p)
+        self.posture += self.swing
         self.q = np.zeros((frames, kinematics.DOF))
         self.missed = notes[:0]
 
@@ -142,7 +146,7 @@ class _Player:
         """Goals of the frames start..stop."""
         time = self.time[start:stop]
         near = (self.keys[:, 3] > time[0] - 1) & (self.keys[:, 0] < time[-1] + 1)
-        return strokes.stroke_goals(
+        goals = strokes.stroke_goals(
             self.notes[near],
             self.keys[near],
             time,
@@ -151,6 +155,8 @@ class _Player:
             self.sign,
             self.p,
         )
+        goals.swing = self.swing[max(start - HISTORY, 0) : stop]
+        return goals
 
     def solve(self, start: int, stop: int, obstacle: np.ndarray | None = None) -> None:
         """Optimise the frames start..stop, going on from the frames before; notes that cannot be hit are left out."""
@@ -174,7 +180,7 @@ class _Player:
 
     def _optimise(self, guess: np.ndarray, goals: Goals, start: int, stop: int, rounds: int) -> np.ndarray:
         """Solve, let the fingers settle on their keys, then read for wrong keys and correct."""
-        history = self.q[max(start - 3, 0) : start]
+        history = self.q[max(start - HISTORY, 0) : start]
         time = self.time[start:stop]
         near = (self.keys[:, 3] > time[0]) & (self.keys[:, 0] < time[-1])
         notes, keys = self.notes[near], self.keys[near]

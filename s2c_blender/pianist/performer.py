@@ -18,9 +18,17 @@ def _per_dof(wrist: list[float], thumb: list[float], finger: list[float]) -> np.
     return np.array(wrist + thumb + finger * 4, float)
 
 
+def _fingers(value: float) -> np.ndarray:
+    """[5] thumb .. little finger, all alike."""
+    return np.full(5, value)
+
+
 @dataclass(frozen=True)
 class Performer:
-    """Parameters of one pianist; the defaults are a relaxed, rather economical classical player."""
+    """Parameters of one pianist; the defaults are a relaxed, rather economical classical player.
+
+    What concerns single fingers is [5], thumb .. little, so that thumb, index-middle and ring-little may differ.
+    """
 
     # Posture (right hand): joint angles the hand falls back to and the height its wrist floats at.
     thumb: np.ndarray = field(default_factory=lambda: _deg(-8, 0, 8, 12))
@@ -48,15 +56,22 @@ class Performer:
         default_factory=lambda: _per_dof([90, 70, 50, 300, 260, 1700], [2500, 3500, 2500, 3500], [2500, 5000, 3000])
     )
     tie: float = 1.8  # rad/s that neighbouring fingers' speeds differ easily: tendons and nerves tie them together
-    wander: float = 0.25  # slow variation of the posture, in standard deviations
+    wander: np.ndarray = field(default_factory=lambda: np.full(DOF, 0.25))  # slow variation, in standard deviations
     coupling: float = np.radians(12.0)  # how far neighbouring fingers come apart easily
 
+    # Movements of the whole hand that the music does not ask for
+    sway: float = 0.0  # standard deviation of the wrist's way to the sides, around fingers that stay in place
+    bounce: float = 0.0  # how far the wrist dips with a tone of medium loudness; it comes up in between
+    bounce_loud: float = 0.0  # more of it from pp to ff
+
     # Strokes
-    lift: float = 0.010  # peak height of the fingertip above its key before a stroke, at medium loudness and tempo
-    lift_loud: float = 0.010  # more of it from pp to ff
-    lift_fast: float = 0.010  # more of it at 8 tones a second than at 2
-    hover: float = 0.011  # idle fingertips above the keys
-    strike_time: tuple[float, float] = (0.085, 0.035)  # from the start of the key's descent to its bottom, pp and ff
+    lift: np.ndarray = field(default_factory=lambda: _fingers(0.010))  # peak height above the key before a stroke ...
+    lift_loud: np.ndarray = field(default_factory=lambda: _fingers(0.010))  # ... more of it from pp to ff
+    lift_fast: np.ndarray = field(default_factory=lambda: _fingers(0.010))  # ... and at 8 tones a second than at 2
+    hover: np.ndarray = field(default_factory=lambda: _fingers(0.011))  # idle fingertips above the keys
+    strike_time: np.ndarray = field(  # [5, 2] from the start of the key's descent to its bottom, pp and ff
+        default_factory=lambda: np.tile([0.085, 0.035], (5, 1))
+    )
     release_time: float = 0.055
     reach_early: float = 0.09  # the finger is above its key this long before the stroke, where there is time
 

@@ -40,6 +40,7 @@ class Goals:
     prior: np.ndarray  # [N, 22] posture to fall back to
     stiffness: np.ndarray  # [N, 22] 1 / unit^2 weight of the prior
     dip_offset: np.ndarray  # [N, 4] rad
+    swing: np.ndarray | float = 0.0  # [H + N, 22] wilful movement that no smoothness damps; H frames of history first
     obstacle: np.ndarray | None = None  # [N, S, 3] m: points of the other hand to stay clear of
 
 
@@ -294,7 +295,7 @@ def solve(
         _add_posture(normal, q, goals, p)
         if goals.obstacle is not None:
             _add_other_hand(normal, pose, goals.obstacle, p)
-        whole = np.concatenate([history, q])
+        whole = np.concatenate([history, q]) - goals.swing
         normal.g[:, :DOF] += (_banded_product(smooth, whole) + _tie_gradient(whole, tie))[fixed:]
         step = _step(normal, smooth[:, fixed:], tie, fixed, damping)
         step = np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)

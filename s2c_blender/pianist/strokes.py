@@ -19,6 +19,8 @@ WHITE_Y = np.array([0.018, 0.034, 0.036, 0.034, 0.026])
 BLACK_Y = np.array([0.060, 0.066, 0.068, 0.066, 0.062])
 BETWEEN_Y = 0.062
 _SLOW_HOP = 0.35  # s between two keys of one finger
+_REACH, _KNUCKLES = 0.17, 0.09  # m from the wrist to the fingers' ends and to the knuckles
+_DIP_AFTER, _DIP_WIDTH = 0.05, 0.09  # s: when and how long the wrist dips with a tone
 
 
 def loudness(velocity: np.ndarray) -> np.ndarray:
@@ -33,13 +35,13 @@ def key_times(notes: np.ndarray, p: Performer) -> np.ndarray:
     note is too short for that, its time is shared half and half.
     """
     times = np.zeros((len(notes), 4))
-    slow, fast = p.strike_time
+    slow, fast = p.strike_time[notes["finger"]].T  # [M] each
+    descents = slow + (fast - slow) * loudness(notes["velocity"])
     for pitch in np.unique(notes["pitch"]):
         which = np.flatnonzero(notes["pitch"] == pitch)
         onset, offset = notes["onset"][which], notes["offset"][which].copy()
         gap = np.diff(onset, append=np.inf)
-        descent = slow + (fast - slow) * loudness(notes["velocity"][which])
-        descent = np.minimum(descent, 0.5 * np.minimum(gap, np.r_[np.inf, gap[:-1]]))
+        descent = np.minimum(descents[which], 0.5 * np.minimum(gap, np.r_[np.inf, gap[:-1]]))
         rise = np.minimum(p.release_time, 0.4 * gap)
         # Half dip is passed a moment before the tone, half of the way up is passed at the release.
         offset = np.maximum(offset, onset + SHORTEST_DOWN)
@@ -174,13 +176,37 @@ def missed(pads: np.ndarray, notes: np.ndarray, keys: np.ndarray, time: np.ndarr
 
 def variation(frames: int, fps: float, rng: np.random.Generator, p: Performer) -> np.ndarray:
     """Slow wandering of the posture [frames, 22] (no two repetitions are alike), a fraction of its spread."""
-    width = 0.7 * fps  # frames
-    edge = round(4 * width)  # so that the ends wander as little as the middle
-    noise = rng.standard_normal((frames + 2 * edge, kinematics.DOF))
-    slow = gaussian_filter1d(noise, width, axis=0)[edge : edge + frames]
-    slow *= np.sqrt(2 * np.sqrt(np.pi) * width)  # back to unit variance
+    slow = _slow_noise(frames, kinematics.DOF, 0.7 * fps, rng)
     slow[:, :2] = 0.0  # the way along the keys is the music's
     return p.wander * p.posture_spread * slow
+
+
+def swing(notes: np.ndarray, time: np.ndarray, fps: float, rng: np.random.Generator, p: Performer) -> np.ndarray:
+    """What the whole hand does of its own will [N, 22]: it sways to the sides, and bounces with its tones.
+
+    notes: that hand's NOTE [M], sorted by onset; time [N] s. The fingers' ends stay about where they are: the hand
+    turns about them.
+    """
+    q = np.zeros((len(time), kinematics.DOF))
+    sideways, inwards = _slow_noise(len(time), 2, 0.45 * fps, rng).T * p.sway
+    q[:, 0], q[:, 1] = sideways, 0.5 * inwards
+    q[:, 3] = sideways / _REACH  # yaw
+    dip = np.zeros(len(time))
+    for tone in np.split(notes, np.flatnonzero(np.diff(_tone_index(notes))) + 1) if len(notes) else []:
+        depth = p.bounce + p.bounce_loud * (float(loudness(tone["velocity"].max())) - 0.4)
+        dip += max(depth, 0.0) * np.exp(-0.5 * ((time - tone["onset"][0] - _DIP_AFTER) / _DIP_WIDTH) ** 2)
+    dip -= gaussian_filter1d(dip, 0.4 * fps)  # up in between; of many fast tones little is left
+    q[:, 2] = -dip
+    q[:, 4] = 0.7 * dip / _KNUCKLES  # pitch: the knuckles sink less than the wrist
+    return q
+
+
+def _slow_noise(frames: int, columns: int, width: float, rng: np.random.Generator) -> np.ndarray:
+    """Noise of unit variance [frames, columns], smoothed with a Gaussian of `width` frames."""
+    edge = round(4 * width)  # so that the ends wander as little as the middle
+    noise = rng.standard_normal((frames + 2 * edge, columns))
+    slow = gaussian_filter1d(noise, width, axis=0)[edge : edge + frames]
+    return slow * np.sqrt(2 * np.sqrt(np.pi) * width)  # back to unit variance
 
 
 @dataclass(frozen=True)
@@ -284,7 +310,8 @@ def _stroke(
     rise = float(np.clip(tone, 0.07, 0.28))
     rise = min(rise, 0.75 * max(down - free_from, 0.02))
     fast = float(np.clip((1 / tone - 2) / 6, 0, 1)) if np.isfinite(tone) else 0.0
-    height = (p.lift + p.lift_loud * (loud - 0.4) + p.lift_fast * fast) * min(1.0, rise / 0.10)
+    height = p.lift[finger] + p.lift_loud[finger] * (loud - 0.4) + p.lift_fast[finger] * fast
+    height *= min(1.0, rise / 0.10)
     height = max(height, 0.004)
     if hop > 0.02 and down - free_from < 0.4:  # at once from another key: over the black keys on the way
         height = max(height, keyboard.BLACK_HEIGHT + p.clearance - top)
