@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from ..core import collision, keyboard
 from ..core import hand as hand_model
+from ..core.chance import Whim
 from ..core.motion import HandMotion
 from ..core.notes import LEFT, RIGHT, UNKNOWN, Score
 from . import kinematics, playable, strokes
@@ -34,12 +35,14 @@ def perform(
     performer: Performer | None = None,
     fps: float = 60.0,
     seed: int = 0,
+    creativity: float = 1.0,
     on_progress: Callable[[float], None] | None = None,
 ) -> tuple[HandMotion, playable.Report]:
     """Play `score`: a motion at `fps` from time 0 to one second after the last note, and what became of the notes.
 
     prior: a motion of the same music (any fps) whose postures the hands keep where the keys allow it: the generator's.
     seed: varies posture and strokes as a player's repetitions do; the same seed gives the same motion.
+    creativity: 0..1, how far two seeds' motions differ; 0 not at all.
     on_progress: called with 0..1; what it raises ends the work.
     """
     p = performer or Performer()
@@ -48,7 +51,16 @@ def perform(
     keys = strokes.key_times(notes, p)
     frames = int(np.ceil((score.end + TAIL) * fps)) + 1
     players = [
-        _Player(notes[notes["hand"] == side], keys[notes["hand"] == side], side, frames, fps, p, seed, prior)
+        _Player(
+            notes[notes["hand"] == side],
+            keys[notes["hand"] == side],
+            side,
+            frames,
+            fps,
+            p,
+            Whim(seed, side, creativity),
+            prior,
+        )
         for side in (LEFT, RIGHT)
     ]
     starts = range(0, frames, round(WINDOW * fps))
@@ -112,7 +124,7 @@ def _distances(prior: HandMotion, notes: np.ndarray) -> np.ndarray:
 class _Player:
     """One hand at work: its notes, and its motion so far, in the right hand's frame."""
 
-    def __init__(self, notes, keys, side, frames, fps, p: Performer, seed: int, prior: HandMotion | None):
+    def __init__(self, notes, keys, side, frames, fps, p: Performer, whim: Whim, prior: HandMotion | None):
         self.notes, self.keys, self.fps, self.p = notes, keys, fps, p
         self.left = side == LEFT
         self.sign = -1.0 if self.left else 1.0
@@ -123,9 +135,8 @@ class _Player:
         self.dip_offset = np.zeros((frames, 4))
         if prior is not None:
             self._follow(prior, side)
-        rng = np.random.default_rng([seed, side])
-        self.posture += strokes.variation(frames, fps, rng, p)
-        self.swing = strokes.swing(notes, self.time, fps, rng, p)
+        self.posture += strokes.variation(frames, fps, whim, p)
+        self.swing = strokes.swing(notes, self.time, fps, whim, p)
         self.posture += self.swing
         self.q = np.zeros((frames, kinematics.DOF))
         self.missed = notes[:0]

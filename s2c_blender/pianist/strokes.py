@@ -8,6 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from ..core import keyboard, metrics
+from ..core.chance import Whim
 from . import kinematics
 from .performer import Performer
 from .solver import Goals
@@ -174,21 +175,21 @@ def missed(pads: np.ndarray, notes: np.ndarray, keys: np.ndarray, time: np.ndarr
     return bad
 
 
-def variation(frames: int, fps: float, rng: np.random.Generator, p: Performer) -> np.ndarray:
+def variation(frames: int, fps: float, whim: Whim, p: Performer) -> np.ndarray:
     """Slow wandering of the posture [frames, 22] (no two repetitions are alike), a fraction of its spread."""
-    slow = _slow_noise(frames, kinematics.DOF, 0.7 * fps, rng)
+    slow = _slow_noise(frames, kinematics.DOF, 0.7 * fps, whim)
     slow[:, :2] = 0.0  # the way along the keys is the music's
     return p.wander * p.posture_spread * slow
 
 
-def swing(notes: np.ndarray, time: np.ndarray, fps: float, rng: np.random.Generator, p: Performer) -> np.ndarray:
+def swing(notes: np.ndarray, time: np.ndarray, fps: float, whim: Whim, p: Performer) -> np.ndarray:
     """What the whole hand does of its own will [N, 22]: it sways to the sides, and bounces with its tones.
 
     notes: that hand's NOTE [M], sorted by onset; time [N] s. The fingers' ends stay about where they are: the hand
     turns about them.
     """
     q = np.zeros((len(time), kinematics.DOF))
-    sideways, inwards = _slow_noise(len(time), 2, 0.45 * fps, rng).T * p.sway
+    sideways, inwards = _slow_noise(len(time), 2, 0.45 * fps, whim).T * p.sway
     q[:, 0], q[:, 1] = sideways, 0.5 * inwards
     q[:, 3] = sideways / _REACH  # yaw
     dip = np.zeros(len(time))
@@ -201,10 +202,10 @@ def swing(notes: np.ndarray, time: np.ndarray, fps: float, rng: np.random.Genera
     return q
 
 
-def _slow_noise(frames: int, columns: int, width: float, rng: np.random.Generator) -> np.ndarray:
+def _slow_noise(frames: int, columns: int, width: float, whim: Whim) -> np.ndarray:
     """Noise of unit variance [frames, columns], smoothed with a Gaussian of `width` frames."""
     edge = round(4 * width)  # so that the ends wander as little as the middle
-    noise = rng.standard_normal((frames + 2 * edge, columns))
+    noise = whim.standard_normal((frames + 2 * edge, columns))
     slow = gaussian_filter1d(noise, width, axis=0)[edge : edge + frames]
     return slow * np.sqrt(2 * np.sqrt(np.pi) * width)  # back to unit variance
 
