@@ -1,0 +1,164 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Windows of a data folder (layout.py) for training. What a step is taught depends on seed, step and rank only."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from s2c_blender.core.keyboard import HIGHEST, LOWEST, key_x
+from s2c_blender.core.notes import Score
+from s2c_blender.errors import UserError
+from s2c_blender.model.config import FPS, FrameConfig, ModelConfig
+from s2c_blender.model.features import Recording, window_input
+from training.clips import Motion, Warn, load_motion
+from training.layout import read_split
+from training.mishear import mishear
+
+LEAST_SPREAD = 0.02  # rad: channels that move less are not blown up to the size of the others
+REACH = 0.9  # of positions within (-1, 1), which the predictor's tanh only just reaches
+LEAST_REACH = 0.1  # m
+MARGIN = 1.0  # s of notes before and after a window that may reach into it by being misheard
+
+
+class Batch(NamedTuple):
+    """Windows as the networks take them; values normalised by FrameConfig."""
+
+    heard: Tensor  # [B, N, F] note rolls, or [B, L] sound
+    positions: Tensor  # [B, 2, N, 3]
+    poses: Tensor  # [B, 2, 48, N]
+    valid: Tensor  # [B, 2, N] bool
+
+
+def print_warning(sentence: str) -> None:
+    """A warning on the terminal."""
+    print(f"Warning: {sentence}", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class MotionData:
+    """Clips of a split, in memory, and the model that learns from them."""
+
+    clips: list[Motion]
+    config: ModelConfig
+
+    @classmethod
+    def load(
+        cls, root: Path, split: str, config: ModelConfig, cache: Path | None = None, warn: Warn = print_warning
+    ) -> "MotionData":
+        """Read the clips of "train", "valid" or "test"; those that cannot be used are told of and left out.
+
+        `cache`: where converted clips are kept, `root`/cache if None. Raises UserError when no clip is left.
+        """
+        clips = []
+        for name in read_split(root, split):
+            try:
+                clip = load_motion(root, name, config, cache or root / "cache", warn)
+                if len(clip) < config.window:
+                    raise UserError(f"{name} is shorter than the model's window of {config.window / FPS:g} s.")
+            except UserError as error:
+                if error.exit_code != UserError("").exit_code:
+                    raise  # not the clip's fault
+                warn(f"{error} It is left out.")
+                continue
+            clips.append(clip)
+        if not clips:
+            raise UserError(
+                f"{root} has no usable clip for {split}: make data with training.simulate, or get it whole."
+            )
+        return cls(clips, config)
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        """Running total [clips] of the places where a window can start."""
+        return np.cumsum([len(clip) - self.config.window + 1 for clip in self.clips])
+
+    def batch(self, step: int, size: int, seed: int = 0, rank: int = 0, misheard: float = 0.0) -> Batch:
+        """The `size` windows of a step, from anywhere in the split; of `misheard` of them the notes have errors."""
+        rng = np.random.default_rng([seed, step, rank])
+        places = rng.integers(self._ends[-1], size=size)
+        return self._gather([self._window(place, rng if rng.random() < misheard else None) for place in places])
+
+    def windows(self, count: int) -> Batch:
+        """At most `count` windows, evenly spread over the split, with the notes as they are."""
+        total = self._ends[-1]
+        places = np.unique(np.linspace(0, total - 1, min(count, total)).astype(int))
+        return self._gather([self._window(place, None) for place in places])
+
+    def _window(self, place: int, rng: np.random.Generator | None) -> tuple[np.ndarray, ...]:
+        """Heard, positions, poses and valid of the window at a place of all there are."""
+        number = int(np.searchsorted(self._ends, place, side="right"))
+        clip = self.clips[number]
+        first, frames = int(place - (self._ends[number - 1] if number else 0)), self.config.window
+        score = _near(clip.score, first / FPS - MARGIN, (first + frames) / FPS + MARGIN)
+        recording = Recording(mishear(score, rng) if rng else score, clip.samples)
+        part = np.s_[:, first : first + frames]
+        heard = window_input(self.config, recording, first, frames)
+        return heard, clip.positions[part], clip.poses[part], clip.valid[part]
+
+    def _gather(self, windows: list[tuple[np.ndarray, ...]]) -> Batch:
+        heard, positions, poses, valid = (np.stack(parts) for parts in zip(*windows, strict=True))
+        frame = self.config.frame
+        positions = (positions - np.float32(frame.position_offset)) / np.float32(frame.position_scale)
+        offset, scale = (np.float32(rows)[:, None] for rows in (frame.pose_offset, frame.pose_scale))  # [2, 1, 48 or 1]
+        poses = ((poses - offset) / scale).swapaxes(2, 3)
+        return Batch(*(torch.from_numpy(np.ascontiguousarray(part)) for part in (heard, positions, poses, valid)))
+
+    def fitted(self) -> "MotionData":
+        """The same clips for a model whose frame fits them.
+
+        Poses: mean 0 and standard deviation 1 of each channel of each hand. Positions: all of them, and x over the
+        whole keyboard, within (-REACH, REACH).
+        """
+        poses = [np.concatenate([clip.poses[side, clip.valid[side]] for clip in self.clips]) for side in (0, 1)]
+        scale = [np.maximum(hand.std(axis=0, dtype=float), LEAST_SPREAD) for hand in poses]
+        seen = np.concatenate([clip.positions[clip.valid] for clip in self.clips]).astype(float)  # [frames, 3]
+        low, high = seen.min(axis=0), seen.max(axis=0)
+        if self.config.frame.kind == "piano":
+            low[0], high[0] = min(low[0], key_x(LOWEST)), max(high[0], key_x(HIGHEST))
+        frame = FrameConfig(
+            self.config.frame.kind,
+            position_scale=_numbers(np.maximum((high - low) / 2, LEAST_REACH) / REACH),
+            position_offset=_numbers((high + low) / 2),
+            pose_scale=tuple(map(_numbers, scale)),
+            pose_offset=tuple(_numbers(hand.mean(axis=0, dtype=float)) for hand in poses),
+        )
+        return MotionData(self.clips, replace(self.config, frame=frame))
+
+
+@dataclass(frozen=True)
+class Steps(torch.utils.data.Dataset):
+    """A run's batches by the number of their step, as a DataLoader takes them."""
+
+    data: MotionData
+    size: int
+    seed: int
+    rank: int
+    misheard: float
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.data.batch(step, self.size, self.seed, self.rank, self.misheard)
+
+    def from_step(self, first: int, end: int, workers: int = 0) -> Iterator[Batch]:
+        """The batches [first, end), prepared by `workers` processes besides this one."""
+        loader = torch.utils.data.DataLoader(self, batch_size=None, sampler=range(first, end), num_workers=workers)
+        return iter(loader)
+
+
+def _near(score: Score, start: float, end: float) -> Score:
+    """The notes and pedal that sound in [start, end] (s), times unchanged."""
+    notes = score.notes
+    inside = (notes["offset"] > start) & (notes["onset"] < end)
+    return Score(notes[inside], score.pedal[(score.pedal[:, 1] > start) & (score.pedal[:, 0] < end)])
+
+
+def _numbers(values: np.ndarray) -> tuple[float, ...]:
+    """Six digits of each, as a configuration has them."""
+    return tuple(float(f"{value:.6g}") for value in values)
