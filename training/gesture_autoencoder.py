@@ -1,12 +1,24 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The network whose features FID2 compares (parity fact 8): the encoder half of an autoencoder of gestures."""
+"""The network whose features FID2 compares (parity fact 8): the encoder half of an autoencoder of gestures.
+
+The release's own weights are not public; train_autoencoder.py made those in training/autoencoder/.
+"""
+
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
+from s2c_blender.errors import UserError
+
 PREFIX = "pose_encoder."  # of the encoder's keys in the release's file
+AUTOENCODER = Path(__file__).parent / "autoencoder"  # the shipped weights' folder
+WEIGHTS = "encoder.safetensors"
+FRAMES, CHANNELS = 240, 96  # of a sample: 8 s of the right hand's 48 values, then the left hand's
 
 
 class PoseEncoder(nn.Module):
@@ -18,8 +30,8 @@ class PoseEncoder(nn.Module):
 
     def __init__(
         self,
-        frames: int = 240,
-        channels: int = 96,
+        frames: int = FRAMES,
+        channels: int = CHANNELS,
         widths: tuple[int, int, int, int] = (32, 64, 64, 32),
         hidden: tuple[int, int] = (512, 256),
         features: int = 256,
@@ -49,6 +61,31 @@ class PoseEncoder(nn.Module):
         return self.fc_mu(self.out_net(found.flatten(1)))
 
 
+class PoseDecoder(nn.Module):
+    """Features [B, F] -> poses [B, 240, 96]: the encoder of the default sizes turned round. Only training needs it."""
+
+    def __init__(self):
+        super().__init__()
+        self.net_in = nn.Sequential(
+            nn.Linear(256, 512), nn.BatchNorm1d(512), nn.LeakyReLU(0.2), nn.Linear(512, 32 * 115), nn.LeakyReLU(0.2)
+        )
+        self.net = nn.Sequential(
+            nn.ConvTranspose1d(32, 64, 3),
+            nn.BatchNorm1d(64),
+            nn.LeakyReLU(0.2),
+            nn.ConvTranspose1d(64, 64, 4, stride=2),
+            nn.BatchNorm1d(64),
+            nn.LeakyReLU(0.2),
+            nn.ConvTranspose1d(64, 32, 3),
+            nn.BatchNorm1d(32),
+            nn.LeakyReLU(0.2),
+            nn.ConvTranspose1d(32, CHANNELS, 3),
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.net(self.net_in(features).unflatten(1, (32, 115))).transpose(1, 2)
+
+
 def _convolution(channels: int, width: int, kernel: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(nn.Conv1d(channels, width, kernel, stride), nn.BatchNorm1d(width), nn.LeakyReLU(0.2))
 
@@ -71,6 +108,17 @@ def load_encoder(state: dict[str, torch.Tensor], frames: int) -> PoseEncoder:
     )
     encoder.load_state_dict(mine)
     return encoder.eval()
+
+
+def read_encoder(folder: Path) -> PoseEncoder:
+    """The encoder in a folder that train_autoencoder.py wrote; UserError when there is none or it is damaged."""
+    path = folder / WEIGHTS
+    try:
+        return load_encoder(load_file(path), FRAMES)
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read ({error}): train the gesture autoencoder, or copy it again.") from error
+    except (RuntimeError, KeyError, IndexError) as error:
+        raise UserError(f"{path} holds no encoder of gestures of {FRAMES} frames: train it again.") from error
 
 
 @torch.no_grad()

@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How good models are: published metrics and our own on held-out clips, as REPORT.json and REPORT.md.
+
+    python -m training.evaluate MODEL [MODEL ...] --data DIR --out REPORT [--pipeline]
+
+MODEL is a model folder, DIR one in PianoMotion10M's layout. The raw motion of each model is compared with what the
+clip's performer did; with --pipeline it also goes through the contact stage, beside the pianist without a model. Models
+after the first are compared with the first, clip by clip.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED, UserError
+from s2c_blender.generate import versions
+from s2c_blender.model.config import FPS
+from s2c_blender.model.generator import Generator
+from s2c_blender.outputs import check_writable, whole_file
+
+from . import layout
+from .gesture_autoencoder import AUTOENCODER, read_encoder
+from .players import PIANIST, Scores, features_of, play
+from .report import Column, Table, markdown
+from .takes import Take, choose, read_take
+
+SOME = 16  # clips, if not said
+
+
+def evaluate(
+    models: list[Path],
+    data: Path,
+    *,
+    split: str = "test",
+    seeds: int = 3,
+    clips: int | None = SOME,
+    seconds: float | None = 24.0,
+    pipeline: bool = False,
+    autoencoder: Path | None = AUTOENCODER,
+    tell: Callable[[str], None] = lambda line: None,
+) -> dict:
+    """Everything the reports hold. UserError when a model cannot be used or no clip is left.
+
+    `clips`: how many at most, None for all; `seconds`: of each from its beginning, None for the whole clip;
+    `autoencoder`: the folder of FID2's network, None to leave it out. `tell` hears a line a clip and warnings.
+    """
+    generators = _generators(models)
+    encoder = read_encoder(autoencoder) if autoencoder else None
+    encoders = {generator.config.audio.encoder for generator in generators.values()}
+    names = choose(layout.read_split(data, split), clips)
+    takes: list[tuple[Take, Scores, Scores]] = []
+    skipped: dict[str, str] = {}
+    for i, name in enumerate(names):
+        try:
+            take = read_take(data, name, seconds, sound="hubert" in encoders, notes="notes" in encoders or pipeline)
+            takes.append((take, *play(take, generators, range(seeds), encoder, pipeline)))
+            tell(f"{i + 1} of {len(names)}: {name}")
+        except UserError as error:
+            skipped[name] = str(error)
+            tell(f"{i + 1} of {len(names)}: left out. {error}")
+    if not takes:
+        first = f" The first: {next(iter(skipped.values()))}" if skipped else ""
+        raise UserError(f"No clip of {split} in {data} could be used.{first}")
+    real = [features_of(take.in_frame("piano"), encoder) for take, _, _ in takes]
+    with_first = [(name, next(iter(generators))) for name in list(generators)[1:]]
+    tables = [_table("Raw motion, before contacts", [raw for _, raw, _ in takes], with_first, real)]
+    if pipeline:
+        pairs = with_first + [(name, PIANIST) for name in generators]
+        tables.append(_table("Finished motion, after contacts", [done for _, _, done in takes], pairs, real))
+    windows = sum(len(take.truth.windows()) for take, _, _ in takes)
+    length = sum(len(take.truth) for take, _, _ in takes) / FPS
+    return {
+        "models": {name: str(folder) for name, folder in zip(generators, models, strict=True)},
+        "data": str(data),
+        "split": split,
+        "seeds": list(range(seeds)),
+        "clips": [take.name for take, _, _ in takes],
+        "skipped": skipped,
+        "windows": windows,
+        "notes": _notes(
+            [take for take, _, _ in takes], split, seeds, windows, length, len(skipped), encoder is not None
+        ),
+        "tables": [table.as_dict() for table in tables],
+        "versions": versions(),
+    }
+
+
+def _generators(models: list[Path]) -> dict[str, Generator]:
+    """Models by the names of their folders, by their paths where these are not unique."""
+    names = [folder.resolve().name for folder in models]
+    titles = names if len(set(names)) == len(names) else [str(folder) for folder in models]
+    if len(set(titles)) < len(titles):
+        raise UserError("The same model is named twice.", BAD_ARGUMENTS)
+    return {title: Generator(folder) for title, folder in zip(titles, models, strict=True)}
+
+
+def _table(title: str, scores: list[Scores], pairs: list[tuple[str, str]], real: list[np.ndarray]) -> Table:
+    columns = [Column(name, [of_clip[name] for of_clip in scores]) for name in scores[0]]
+    return Table(title, [column for column in columns if column.names], pairs, real)
+
+
+def _notes(
+    takes: list[Take], split: str, seeds: int, windows: int, length: float, skipped: int, encoder: bool
+) -> list[str]:
+    """What must be known to read the tables, in a sentence each."""
+    performers = sorted({take.name.split("/")[0] for take in takes})
+    pieces = {take.name.split("/")[1] for take in takes}
+    notes = [
+        f"{len(takes)} clips of the split {split}, {length / 60:.1f} minutes, {windows} windows of 8 s, "
+        f"{len(pieces)} pieces, performers: {', '.join(performers)}; {seeds} seeds.",
+    ]
+    if skipped:
+        notes.append(f"{skipped} clips were left out; they are listed at the end.")
+    if not encoder:
+        notes.append("FID2 and F_dist are left out: no gesture autoencoder was given.")
+    elif any(take.camera is None for take in takes):
+        notes.append(
+            "FID2 and F_dist are left out for clips that do not tell where their piano is: the gesture autoencoder "
+            "knows hands in the piano's frame."
+        )
+    elif windows <= 256:
+        notes.append(f"FID2 depends on the number of windows: compare only figures of the same {windows} windows.")
+    if not all(take.has_notes and take.camera for take in takes):
+        notes.append("Figures of keys leave out clips without MIDI, and clips that do not tell where their piano is.")
+    if not split.startswith("train") and any(take.camera is None for take in takes):
+        notes.append("Distances are thousandths of the camera's unit, which is nearly a metre.")
+    return notes
+
+
+def write_reports(result: dict, out: Path) -> None:
+    """OUT.json and OUT.md; UserError when they cannot be written."""
+    for path, text in (
+        (Path(f"{out}.json"), json.dumps(result, indent=1, allow_nan=False) + "\n"),
+        (Path(f"{out}.md"), markdown(result)),
+    ):
+        with whole_file(path) as part:
+            part.write_text(text, encoding="utf-8")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.split("\n")[0])
+    parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="model folders")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="clips in PianoMotion10M's layout")
+    parser.add_argument("--out", type=Path, required=True, metavar="REPORT", help="REPORT.json and REPORT.md")
+    parser.add_argument("--split", choices=layout.SPLITS, default="test", help="which clips (default: test)")
+    parser.add_argument("--seeds", type=_count, default=3, metavar="N", help="performances of a clip (default: 3)")
+    parser.add_argument("--clips", type=_count, default=SOME, metavar="N", help=f"how many clips (default: {SOME})")
+    parser.add_argument("--seconds", type=_count, default=24, metavar="S", help="of each clip (default: 24)")
+    parser.add_argument("--pipeline", action="store_true", help="also after the contact stage (needs MIDI)")
+    parser.add_argument("--autoencoder", type=Path, default=AUTOENCODER, metavar="DIR", help="of FID2")
+    parser.add_argument("--threads", type=_count, metavar="N", help="of PyTorch")
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        for suffix in (".json", ".md"):
+            check_writable(Path(f"{options.out}{suffix}"))
+        result = evaluate(
+            options.models,
+            options.data,
+            split=options.split,
+            seeds=options.seeds,
+            clips=options.clips,
+            seconds=options.seconds,
+            pipeline=options.pipeline,
+            autoencoder=options.autoencoder,
+            tell=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+        write_reports(result, options.out)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return CANCELLED
+    print(markdown(result))
+    return 0
+
+
+def _count(text: str) -> int:
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+_count.__name__ = "count"  # what argparse calls it
+
+if __name__ == "__main__":
+    sys.exit(main())
