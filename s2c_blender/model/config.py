@@ -34,16 +34,24 @@ class AudioConfig:
 
 
 @dataclass(frozen=True)
+class RefinerConfig:
+    """The transformer of the position predictor, and the one before the gesture network (parity facts 4 and 5.2)."""
+
+    layers: int = 4  # of the encoder and of the decoder
+    heads: int = 4
+    hidden: int = 2048  # of the encoder's feed-forward layers; the decoder's are as wide as the rest
+    dropout: float = 0.1  # in training
+    causal_bias: CausalBias = "never"
+    bias_period: int = 30  # frames within which the penalty stays the same
+
+
+@dataclass(frozen=True)
 class PositionConfig:
     """Stage 1, features -> wrist position of one hand (parity fact 4)."""
 
     width: int = 512
-    layers: int = 4
-    heads: int = 4
-    encoder_hidden: int = 2048  # of the encoder's feed-forward layers; the decoder's have `width`
+    refiner: RefinerConfig = field(default_factory=RefinerConfig)
     head_hidden: int = 128
-    causal_bias: CausalBias = "never"
-    bias_period: int = 30  # frames within which the penalty stays the same
 
 
 @dataclass(frozen=True)
@@ -71,11 +79,7 @@ class GestureConfig:
     dim_mults: tuple[int, ...] = (1, 2, 4, 8)
     condition: int = 1024  # width of the refined audio features
     guide: Literal["both", "own"] = "both"  # whose positions the hand is shown; its own come first
-    refiner_layers: int = 4
-    refiner_heads: int = 4
-    refiner_hidden: int = 2048  # of the encoder's feed-forward layers; the decoder's have `condition`
-    causal_bias: CausalBias = "never"
-    bias_period: int = 30
+    refiner: RefinerConfig = field(default_factory=RefinerConfig)
     attention_heads: int = 4
     attention_head_dim: int = 32
     fusion: FusionConfig = field(default_factory=FusionConfig)
@@ -134,8 +138,8 @@ class ModelConfig:
         meets = fusion.heads if fusion.kind in ("cross", "hcaa") else 1
         for name, value, divisor, what in (
             ("window", self.window, 2 ** (len(gesture.dim_mults) - 1), "which the network halves at each level"),
-            ("position.width", position.width, position.heads, "position.heads"),
-            ("gesture.condition", gesture.condition, gesture.refiner_heads, "gesture.refiner_heads"),
+            ("position.width", position.width, position.refiner.heads, "position.refiner.heads"),
+            ("gesture.condition", gesture.condition, gesture.refiner.heads, "gesture.refiner.heads"),
             ("gesture.dim", gesture.dim, GROUPS, "the groups of its norms"),
             ("gesture.dim times the last of dim_mults", gesture.dim * gesture.dim_mults[-1], meets, "fusion.heads"),
         ):
@@ -164,6 +168,10 @@ class ModelConfig:
             (
                 gesture.streams == "single" and fusion.kind != "none",
                 'gesture.fusion.kind must be "none" where a single network moves both hands',
+            ),
+            (
+                not (0 <= position.refiner.dropout < 1 and 0 <= gesture.refiner.dropout < 1),
+                "refiner.dropout must be at least 0 and below 1",
             ),
             (diffusion.clamp <= 0, "diffusion.clamp must be above 0"),
             (
@@ -214,8 +222,8 @@ def small() -> ModelConfig:
     """Sizes for a CPU: 12 million parameters a hand, hears notes, follows the paper where the release does not."""
     return ModelConfig(
         audio=AudioConfig("notes"),
-        position=PositionConfig(width=192, encoder_hidden=512),
-        gesture=GestureConfig(dim=48, condition=192, refiner_layers=2, refiner_hidden=512),
+        position=PositionConfig(width=192, refiner=RefinerConfig(hidden=512)),
+        gesture=GestureConfig(dim=48, condition=192, refiner=RefinerConfig(2, hidden=512)),
         diffusion=DiffusionConfig(schedule="linear", initial_noise="decoupled"),
         frame=FrameConfig("piano", (0.7, 0.3, 0.3)),
     )

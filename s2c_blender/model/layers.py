@@ -8,9 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import GROUPS, CausalBias
-
-DROPOUT = 0.1  # of the transformers, in training only
+from .config import GROUPS, RefinerConfig
 
 
 def causal_bias(heads: int, frames: int, period: int, device: torch.device | None = None) -> Tensor:
@@ -32,15 +30,15 @@ class SameFrameDecoderLayer(nn.Module):
     is the value and output projections (parity fact 4).
     """
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, config: RefinerConfig):
         super().__init__()
-        self.self_attn = nn.MultiheadAttention(width, heads, dropout=DROPOUT, batch_first=True)
+        self.self_attn = nn.MultiheadAttention(width, config.heads, dropout=config.dropout, batch_first=True)
         self.memory_value = nn.Linear(width, width)
         self.memory_out = nn.Linear(width, width)
         self.linear1 = nn.Linear(width, width)
         self.linear2 = nn.Linear(width, width)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, memory: Tensor, bias: Tensor | None) -> Tensor:  # x, memory: [B, N, C]
         attended, _ = self.self_attn(x, x, x, attn_mask=bias, need_weights=False)
@@ -52,9 +50,9 @@ class SameFrameDecoderLayer(nn.Module):
 class SameFrameDecoder(nn.Module):
     """Decoder layers one after another."""
 
-    def __init__(self, width: int, heads: int, layers: int):
+    def __init__(self, width: int, config: RefinerConfig):
         super().__init__()
-        self.layers = nn.ModuleList(SameFrameDecoderLayer(width, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(SameFrameDecoderLayer(width, config) for _ in range(config.layers))
 
     def forward(self, x: Tensor, memory: Tensor, bias: Tensor | None) -> Tensor:
         for layer in self.layers:
@@ -65,12 +63,12 @@ class SameFrameDecoder(nn.Module):
 class Refiner(nn.Module):
     """Decoder(x, memory=Encoder(x)) over [B, N, C]: in the position predictor, and before the gesture network."""
 
-    def __init__(self, width: int, heads: int, layers: int, hidden: int, causal: CausalBias, period: int):
+    def __init__(self, width: int, config: RefinerConfig):
         super().__init__()
-        layer = nn.TransformerEncoderLayer(width, heads, hidden, DROPOUT, batch_first=True)
-        self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-        self.decoder = SameFrameDecoder(width, heads, layers)
-        self.heads, self.causal, self.period = heads, causal, period
+        self.config = config
+        layer = nn.TransformerEncoderLayer(width, config.heads, config.hidden, config.dropout, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.decoder = SameFrameDecoder(width, config)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decoder(x, self.encoder(x), self._bias(x))
@@ -78,9 +76,10 @@ class Refiner(nn.Module):
     def _bias(self, x: Tensor) -> Tensor | None:
         """Attention bias [B * heads, N, N] where the configuration asks for it."""
         batch, frames = x.shape[:2]
-        if self.causal == "never" or (self.causal == "batch of one" and batch > 1):
+        causal = self.config.causal_bias
+        if causal == "never" or (causal == "batch of one" and batch > 1):
             return None
-        return causal_bias(self.heads, frames, self.period, x.device).repeat(batch, 1, 1).to(x.dtype)
+        return causal_bias(self.config.heads, frames, self.config.bias_period, x.device).repeat(batch, 1, 1).to(x.dtype)
 
 
 def time_embedding(t: Tensor, dim: int) -> Tensor:

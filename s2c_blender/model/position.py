@@ -22,14 +22,7 @@ class PositionNet(nn.Module):
         self.frames = config.window
         self.encoder = make_encoder(config.audio)
         self.mapped = nn.Linear(self.encoder.width, position.width)
-        self.transformer = Refiner(
-            position.width,
-            position.heads,
-            position.layers,
-            position.encoder_hidden,
-            position.causal_bias,
-            position.bias_period,
-        )
+        self.transformer = Refiner(position.width, position.refiner)
         # No activation between the two: so is the release.
         self.head = nn.Sequential(nn.Linear(position.width, position.head_hidden), nn.Linear(position.head_hidden, 3))
 

@@ -25,6 +25,7 @@ from .config import (
     GestureConfig,
     ModelConfig,
     PositionConfig,
+    RefinerConfig,
 )
 from .schedule import Schedule, make_schedule
 
@@ -119,11 +120,13 @@ def _position(shapes: Shapes, args: Arguments, causal_bias: CausalBias) -> Posit
     prefix = "piano2posi."
     return PositionConfig(
         width=args.agree("feature_dim", shapes[f"{prefix}audio_feature_map_cont.weight"][0]),
-        layers=args.agree("num_layer", shapes.count(rf"{prefix}transformer_encoder\.layers\.")),
-        encoder_hidden=shapes[f"{prefix}transformer_encoder.layers.0.linear1.weight"][0],
+        refiner=RefinerConfig(
+            args.agree("num_layer", shapes.count(rf"{prefix}transformer_encoder\.layers\.")),
+            hidden=shapes[f"{prefix}transformer_encoder.layers.0.linear1.weight"][0],
+            causal_bias=causal_bias,
+            bias_period=args.number("period", 30),
+        ),
         head_hidden=shapes[f"{prefix}bs_map_r.0.weight"][0],
-        causal_bias=causal_bias,
-        bias_period=args.number("period", 30),
     )
 
 
@@ -140,9 +143,11 @@ def _gesture(shapes: Shapes, args: Arguments, causal_bias: CausalBias) -> Gestur
         dim=args.agree("unet_dim", dim),
         dim_mults=mults,
         condition=condition,
-        refiner_layers=args.agree("num_layer", shapes.count(r"model\.transformer_encoder\.layers\.")),
-        refiner_hidden=shapes["model.transformer_encoder.layers.0.linear1.weight"][0],
-        causal_bias=causal_bias,
+        refiner=RefinerConfig(
+            args.agree("num_layer", shapes.count(r"model\.transformer_encoder\.layers\.")),
+            hidden=shapes["model.transformer_encoder.layers.0.linear1.weight"][0],
+            causal_bias=causal_bias,
+        ),
         fusion=_fusion(shapes, args, dim * mults[-1]),
     )
 

@@ -40,14 +40,7 @@ class GestureNet(nn.Module):
         stages = list(zip(widths, widths[1:], strict=False))
         heads = (config.attention_heads, config.attention_head_dim)
         self.condition_in = nn.Linear(features, config.condition) if features != config.condition else nn.Identity()
-        self.refiner = Refiner(
-            config.condition,
-            config.refiner_heads,
-            config.refiner_layers,
-            config.refiner_hidden,
-            config.causal_bias,
-            config.bias_period,
-        )
+        self.refiner = Refiner(config.condition, config.refiner)
         self.noise_in = nn.Linear(config.channels, config.condition)
         guide = 6 if config.guide == "both" else 3
         self.stem = nn.Conv1d(2 * config.condition + guide, dim, 7, padding=3)

@@ -45,7 +45,7 @@ def test_import_and_info(run, tmp_path):
     assert told.endswith(said)
     assert all(again[key] == report[key] for key in ("config", "parameters", "stored_as", "bytes"))
     assert again["stored_as"] == ["F16"]
-    assert again["config"]["gesture"]["causal_bias"] == "never"
+    assert again["config"]["gesture"]["refiner"]["causal_bias"] == "never"
     assert again["bytes"] == sum(path.stat().st_size for path in (tmp_path / "model").glob("*.safetensors"))
     left = again["parameters"]["left"]
     hubert = [value for name, value in states["left"].items() if "audio_encoder_cont" in name and "lm_head" not in name]

@@ -17,6 +17,7 @@ from s2c_blender.model.config import (
     GestureConfig,
     ModelConfig,
     PositionConfig,
+    RefinerConfig,
     published,
     small,
 )
@@ -46,8 +47,8 @@ def tiny(fusion: FusionConfig = FUSIONS["hcaa"], **gesture) -> ModelConfig:
     return ModelConfig(
         window=N,
         audio=AudioConfig("notes", width=8, layers=2),
-        position=PositionConfig(width=16, layers=1, encoder_hidden=32),
-        gesture=GestureConfig(dim=8, condition=16, refiner_layers=1, refiner_hidden=32, fusion=fusion, **gesture),
+        position=PositionConfig(width=16, refiner=RefinerConfig(1, hidden=32)),
+        gesture=GestureConfig(dim=8, condition=16, refiner=RefinerConfig(1, hidden=32), fusion=fusion, **gesture),
     )
 
 
@@ -160,10 +161,10 @@ def test_a_windows_answer_does_not_depend_on_its_batch_unless_asked_to():
     torch.manual_seed(0)
     x = torch.randn(3, N, 16)
     for causal, same in (("never", True), ("always", True), ("batch of one", False)):
-        refiner = Refiner(16, 4, 1, 32, causal, 30).eval()
+        refiner = Refiner(16, RefinerConfig(1, hidden=32, causal_bias=causal)).eval()
         together, alone = refiner(x)[:1], refiner(x[:1])
         assert torch.allclose(together, alone, atol=1e-5) == same
-    assert not torch.allclose(Refiner(16, 4, 1, 32, "always", 30).eval()(x), refiner(x))
+    assert not torch.allclose(Refiner(16, RefinerConfig(1, hidden=32, causal_bias="always")).eval()(x), refiner(x))
 
 
 def test_causal_bias_by_hand():

@@ -84,16 +84,16 @@ def test_the_configuration_is_read_from_shapes_and_arguments(made, tmp_path):
     assert (config.window, config.diffusion.steps, config.diffusion.schedule) == (240, 20, "cosine")
     assert (config.gesture.dim, config.gesture.dim_mults, config.gesture.condition) == (16, (1, 2, 4, 8), 32)
     assert config.gesture.fusion == FusionConfig()
-    assert (config.position.width, config.position.layers, config.position.encoder_hidden) == (24, 1, 64)
+    assert (config.position.width, config.position.refiner.layers, config.position.refiner.hidden) == (24, 1, 64)
     assert config.audio.hubert["num_attention_heads"] == 2
-    assert config.gesture.causal_bias == config.position.causal_bias == "always"
+    assert config.gesture.refiner.causal_bias == config.position.refiner.causal_bias == "always"
     assert set(config.meta["files"]) == {LEFT, RIGHT}
     assert config.meta["files"][LEFT] == release.sha256(made[0] / LEFT)
 
 
 def test_as_trained_leaves_the_mask_out(made, tmp_path):
     config = import_release(made[0], tmp_path / "model", as_trained=True)
-    assert config.gesture.causal_bias == config.position.causal_bias == "never"
+    assert config.gesture.refiner.causal_bias == config.position.refiner.causal_bias == "never"
 
 
 def test_half_precision_takes_half_the_room(made, tmp_path):
@@ -112,7 +112,7 @@ def test_every_kind_of_fusion(tmp_path, fusion):
     tiny.write_release(tmp_path / "r", Sizes(fusion=fusion, layers=2, position_layers=3, steps=50))
     config = import_release(tmp_path / "r", tmp_path / "m")
     assert (config.gesture.fusion.kind, config.gesture.fusion.place) == release_kinds()[fusion]
-    assert (config.gesture.refiner_layers, config.position.layers, config.diffusion.steps) == (2, 3, 50)
+    assert (config.gesture.refiner.layers, config.position.refiner.layers, config.diffusion.steps) == (2, 3, 50)
 
 
 def release_kinds() -> list[tuple[str, str]]:
@@ -247,7 +247,7 @@ def test_arguments_may_say_less(folder):
     hubert = json.loads((folder / "args_posi.txt").read_text())["hubert_config"]
     (folder / "args_posi.txt").write_text(json.dumps({"hubert_config": hubert}))
     config = import_release(folder, folder.parent / "model")
-    assert (config.window, config.gesture.fusion.kind, config.position.bias_period) == (240, "hcaa", 30)
+    assert (config.window, config.gesture.fusion.kind, config.position.refiner.bias_period) == (240, "hcaa", 30)
 
 
 # An audio encoder from elsewhere

@@ -14,6 +14,7 @@ from s2c_blender.model.config import (
     GestureConfig,
     ModelConfig,
     PositionConfig,
+    RefinerConfig,
 )
 from s2c_blender.model.hands import make_hands
 from s2c_blender.model.position import PositionNet
@@ -23,8 +24,8 @@ W = 64
 TINY = ModelConfig(
     window=W,
     audio=AudioConfig("notes", width=8, layers=2),
-    position=PositionConfig(width=16, layers=1, encoder_hidden=32),
-    gesture=GestureConfig(dim=8, condition=16, refiner_layers=1, refiner_hidden=32),
+    position=PositionConfig(width=16, refiner=RefinerConfig(1, hidden=32)),
+    gesture=GestureConfig(dim=8, condition=16, refiner=RefinerConfig(1, hidden=32)),
     diffusion=DiffusionConfig(100, "linear", "v", "decoupled"),
     frame=FrameConfig("piano", (0.7, 0.3, 0.3), (0.0, 0.1, 0.2)),
 )

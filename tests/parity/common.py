@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file
 
-from s2c_blender.model.config import AudioConfig, FusionConfig, GestureConfig, ModelConfig
+from s2c_blender.model.config import AudioConfig, FusionConfig, GestureConfig, ModelConfig, RefinerConfig
 from s2c_blender.model.hands import DualStream
 from s2c_blender.model.release import convert, sha256
 from s2c_blender.model.weights import HANDS, load_into
@@ -93,8 +93,7 @@ def gesture_config(unet: dict) -> GestureConfig:
         dim_mults=tuple(unet["dim_mults"]),
         condition=unet["condition_dim"],
         guide="both" if unet["guide_dim"] == 6 else "own",
-        refiner_layers=unet["num_layer"],
-        causal_bias="batch of one",
+        refiner=RefinerConfig(unet["num_layer"], causal_bias="batch of one"),
         fusion=FUSIONS[unet["feature_fusion"]],
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from s2c_blender.model.config import AudioConfig, ModelConfig, PositionConfig
+from s2c_blender.model.config import AudioConfig, ModelConfig, PositionConfig, RefinerConfig
 from s2c_blender.model.release import BUFFERS, convert, expected
 from training.gesture_autoencoder import PREFIX, load_encoder
 
@@ -28,7 +28,7 @@ def check(folder: Path) -> list[Check]:
     stage1 = upstream["piano2posi"]
     config = ModelConfig(
         audio=AudioConfig(encoder="hubert", hubert=upstream["hubert"]),
-        position=PositionConfig(width=stage1["feature_dim"], layers=stage1["num_layer"]),
+        position=PositionConfig(width=stage1["feature_dim"], refiner=RefinerConfig(stage1["num_layer"])),
         gesture=gesture_config(upstream["unet"]),
     )
     recorded = _shapes(facts["state_dict"])

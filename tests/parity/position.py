@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from s2c_blender.model.config import AudioConfig, GestureConfig, ModelConfig, PositionConfig
+from s2c_blender.model.config import AudioConfig, GestureConfig, ModelConfig, PositionConfig, RefinerConfig
 from s2c_blender.model.features import normalised
 from s2c_blender.model.position import PositionNet
 from s2c_blender.model.release import convert
@@ -33,10 +33,8 @@ def _network(facts: dict, tensors: dict[str, np.ndarray]) -> PositionNet:
     state = {f"piano2posi.{key}": torch.from_numpy(tensors[f"state.{key}"]).float() for key in facts["state_dict_keys"]}
     position = PositionConfig(
         width=args["feature_dim"],
-        layers=args["num_layer"],
+        refiner=RefinerConfig(args["num_layer"], causal_bias="batch of one", bias_period=args["period"]),
         head_hidden=len(state["piano2posi.bs_map_r.0.bias"]),
-        causal_bias="batch of one",
-        bias_period=args["period"],
     )
     config = ModelConfig(
         window=args["frame_num"],
