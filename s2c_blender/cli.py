@@ -30,7 +30,7 @@ from .errors import BAD_ARGUMENTS, CANCELLED, ENVIRONMENT, Cancelled, UserError
 from .generate import Job, generate, peak_memory_mb
 from .outputs import check_writable, one_sentence, write_failed
 
-SUFFIXES = {"out": ".blend", "fbx": ".fbx", "motion": ".npz", "render": ".mp4", "midi": ".mid"}
+SUFFIXES = {"out": ".blend", "fbx": ".fbx", "motion": ".npz", "raw": ".npz", "render": ".mp4", "midi": ".mid"}
 
 
 def parser(in_blender: bool = False) -> argparse.ArgumentParser:
@@ -52,18 +52,32 @@ def parser(in_blender: bool = False) -> argparse.ArgumentParser:
     outputs.add_argument("--out", type=Path, metavar="X.blend", help="rig, keyed hands and keys, sound")
     outputs.add_argument("--fbx", type=Path, metavar="X.fbx", help="both keyed hands")
     outputs.add_argument("--motion", type=Path, metavar="X.npz", help="the motion as arrays (needs no Blender)")
+    outputs.add_argument("--raw", type=Path, metavar="X.npz", help="the gesture model's motion before it met the keys")
     outputs.add_argument("--midi", type=Path, metavar="X.mid", help="the notes that were found")
     outputs.add_argument("--render", type=Path, metavar="X.mp4", help="a video with sound")
     how = p.add_argument_group("how")
     how.add_argument("--seed", type=_seed, default=0, help="another seed, another performance (default: 0)")
+    how.add_argument(
+        "--creativity",
+        type=_fraction,
+        default=1.0,
+        metavar="C",
+        help="how far the performances of two seeds differ, 0 to 1 (default: 1)",
+    )
+    how.add_argument(
+        "--generator",
+        choices=("model", "pianist"),
+        default="model",
+        help="who imagines the motion: the gesture model, or the pianist alone (default: model)",
+    )
     how.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps (default: auto)")
     how.add_argument(
         "--fps", type=_rate, help="frames a second of scene and .npz, 24000/1001 too (default: 30, .npz 60)"
     )
     how.add_argument("--cache", type=Path, metavar="FOLDER", help="where to keep transcriptions (default: user cache)")
     how.add_argument("--python", metavar="EXE", help="Python with PyTorch that does the work (default: this one)")
-    model = p.add_argument_group("gesture model (default: none, the pianist's own idea)")
-    model.add_argument("--model", type=Path, metavar="FOLDER", help="made by `model import`")
+    model = p.add_argument_group("gesture model")
+    model.add_argument("--model", type=Path, metavar="FOLDER", help="another one, as `model import` makes it")
     model.add_argument("--sampler", choices=("dpm", "ddim", "ddpm"), default="dpm", help="default: dpm")
     model.add_argument("--steps", type=_count, help="of the sampler (default: dpm 10, ddim 50, ddpm all)")
     precisions = ("float32", "bfloat16", "float16")
@@ -117,8 +131,13 @@ def _asked_for(argv: list[str], in_blender: bool) -> Callable[[dict], None]:
 
 
 def _run(arguments: argparse.Namespace, report: dict, in_blender: bool) -> None:
-    if not arguments.model and (arguments.steps or arguments.mano):
-        raise UserError("--steps and --mano say how a gesture model works: give --model FOLDER too.", BAD_ARGUMENTS)
+    if arguments.generator == "pianist":
+        given = [f"--{name}" for name in ("model", "raw", "steps", "mano") if getattr(arguments, name)]
+        if given:
+            raise UserError(
+                f"The pianist uses no gesture model: leave out {' and '.join(given)}, or give --generator model.",
+                BAD_ARGUMENTS,
+            )
     wanted = _wanted_outputs(arguments)
     begun = time.perf_counter()
     tell = _Teller(arguments.quiet)
@@ -132,10 +151,13 @@ def _run(arguments: argparse.Namespace, report: dict, in_blender: bool) -> None:
             start=start,
             duration=duration,
             seed=arguments.seed,
+            creativity=arguments.creativity,
+            generator=arguments.generator,
             device=arguments.device,
             cache_dir=str(arguments.cache or cache_folder()),
             midi=str(wanted["midi"].absolute()) if "midi" in wanted else None,
             model=str(arguments.model.absolute()) if arguments.model else None,
+            raw=str(wanted["raw"].absolute()) if "raw" in wanted else None,
             sampler=arguments.sampler,
             steps=arguments.steps,
             precision=arguments.precision,
@@ -325,6 +347,12 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _fraction(text: str) -> float:
+    if not 0 <= float(text) <= 1:
+        raise ValueError
+    return float(text)
+
+
 def _count(text: str) -> int:
     if int(text) < 1:
         raise ValueError
@@ -333,4 +361,4 @@ def _count(text: str) -> int:
 
 for _type, _name in ((_seconds, "seconds"), (_length, "length"), (_rate, "frame rate"), (_resolution, "resolution")):
     _type.__name__ = _name  # what argparse calls it in "invalid ... value"
-_count.__name__, _seed.__name__ = "count", "seed"
+_count.__name__, _seed.__name__, _fraction.__name__ = "count", "seed", "fraction"

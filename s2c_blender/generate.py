@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,10 @@ from .audio.midi import is_midi, read_midi, write_midi
 from .audio.read import load_audio
 from .core.motion import HandMotion
 from .core.notes import Score
-from .errors import ENVIRONMENT, UserError
+from .errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
 from .job import Job
-from .model.prior import Prepared, Request, make_prior, prepare
+from .model.prior import BUNDLED, Prepared, Request, make_prior, prepare
+from .outputs import one_sentence
 from .pianist import perform
 
 CONTEXT = 1.0  # s of sound heard around the wanted part, so that a note at its edge is recognised
@@ -38,12 +39,12 @@ class Result:
 
 
 def generate(job: Job, on_progress: Progress | None = None) -> Result:
-    """Read, listen, let a gesture model imagine the motion where the job names one, play.
+    """Read, listen, let the gesture model imagine the motion unless the pianist is to do that, play.
 
     Raises UserError with one sentence for the user, or Cancelled when `on_progress` raises it.
     """
     unused = {"listening"} if is_midi(job.source) else set()
-    unused |= set() if job.model else {"imagining"}
+    unused |= {"imagining"} if job.generator == "pianist" else set()
     timer = _Timer(on_progress, [stage for stage in STAGES if stage not in unused])
     warnings: list[str] = []
     with _memory_told():
@@ -54,23 +55,34 @@ def generate(job: Job, on_progress: Progress | None = None) -> Result:
         prior = None
         if model:
             with timer.stage("imagining") as progress:
-                prior, told = make_prior(model, score, length, sound, job.seed, progress)
+                prior, told = make_prior(model, score, length, sound, job.seed, job.creativity, progress)
             warnings += told
         del sound  # three hours of it are two gigabytes
         with timer.stage("playing") as progress:
-            motion, played = perform(score, prior=prior, fps=job.fps, seed=job.seed, on_progress=progress)
+            motion, played = perform(
+                score, prior=prior, fps=job.fps, seed=job.seed, creativity=job.creativity, on_progress=progress
+            )
     motion.start = job.start
     motion.meta = {
         "source": Path(job.source).name,
         "start": job.start,
         "duration": job.duration,
         "seed": job.seed,
+        "creativity": job.creativity,
+        "generator": job.generator,
         "prior": prior.meta if prior else None,
         "versions": versions(),
     }
+    if prior and job.raw:
+        # With the keys as they are really played, so that both can be looked at in the same way.
+        raw = replace(prior, notes=motion.notes, keys=motion.keys, start=job.start, meta=motion.meta | {"raw": True})
+        with one_sentence(Path(job.raw)):
+            raw.save(job.raw)
     report = {
         "source": str(job.source),
         "seed": job.seed,
+        "creativity": job.creativity,
+        "generator": job.generator,
         "notes_found": played.notes_found,
         "notes_played": played.notes_played,
         "dropped": played.dropped,
@@ -120,11 +132,17 @@ def _listen(job: Job, timer: "_Timer") -> tuple[Score, float, Sound]:
 
 
 def _model(job: Job) -> Prepared | None:
-    """The gesture model the job names, looked at before the work so that mistakes are told at once."""
-    if not job.model:
+    """The gesture model the job asks for, looked at before the work so that mistakes are told at once."""
+    if not 0.0 <= job.creativity <= 1.0:
+        raise UserError(f"Creativity goes from 0 to 1; {job.creativity:g} is outside.", BAD_ARGUMENTS)
+    if job.generator == "pianist":
+        if job.model or job.raw:
+            told = "The pianist uses no gesture model: leave out model and raw, or choose the generator Gesture Model."
+            raise UserError(told, BAD_ARGUMENTS)
         return None
     mano = Path(job.mano) if job.mano else None
-    request = Request(Path(job.model), job.sampler, job.steps, job.precision, job.device, mano)
+    folder = Path(job.model) if job.model else BUNDLED
+    request = Request(folder, job.sampler, job.steps, job.precision, job.device, mano)
     return prepare(request, has_sound=not is_midi(job.source))
 
 

@@ -3,6 +3,7 @@
 """What is asked of `generate`: apart from it, because Blender's side must not wait for what generate imports."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass
@@ -13,11 +14,14 @@ class Job:
     start: float = 0.0
     duration: float | None = None
     seed: int = 0
+    creativity: float = 1.0  # 0: every seed gives the same take, 1: takes differ as much as the model's do
+    generator: Literal["model", "pianist"] = "model"  # who imagines the motion; the pianist plays it either way
     device: str = "auto"  # "auto", "cpu", "cuda", "mps": where transcription runs
     fps: float = 60.0  # rate of the motion; scenes resample it to their own
     cache_dir: str | None = None  # folder for transcriptions already made
     midi: str | None = None  # where to write the notes that were found
-    model: str | None = None  # folder of a gesture model whose idea the pianist follows; without one it has its own
+    model: str | None = None  # folder of the gesture model; None: the bundled one
+    raw: str | None = None  # where to write the model's motion as it was before it met the keys
     sampler: str = "dpm"  # the model's: "dpm", "ddim" or "ddpm"
     steps: int | None = None  # of the sampler; None: what suits it
     precision: str = "float32"  # the model's: "float32", "bfloat16" or "float16"

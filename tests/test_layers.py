@@ -21,7 +21,7 @@ BELOW = {
     "pianist": {"core", "errors"},
     "audio": {"core", "errors"},
     "model": {"core", "audio", "errors", "outputs"},
-    "generate": {"core", "errors", "job", "pianist", "audio", "model"},
+    "generate": {"core", "errors", "job", "outputs", "pianist", "audio", "model"},
     "worker": {"core", "errors", "generate"},
     "blender": {"core", "errors", "job", "outputs", "audio", "generate", "worker", "cli"},
     "cli": {"core", "errors", "outputs", "audio", "generate", "worker", "blender", "model"},

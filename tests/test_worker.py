@@ -29,12 +29,12 @@ def melody(path: Path, count: int = 4) -> Path:
 
 @pytest.fixture
 def short(tmp_path: Path) -> Job:
-    return Job(str(melody(tmp_path / "short.mid")))
+    return Job(str(melody(tmp_path / "short.mid")), generator="pianist")
 
 
 @pytest.fixture
 def long(tmp_path: Path) -> Job:
-    return Job(str(melody(tmp_path / "long.mid", 4000)))
+    return Job(str(melody(tmp_path / "long.mid", 4000)), generator="pianist")
 
 
 def last_message(running: worker.Worker, seconds: float = 20.0) -> worker.Message:
@@ -74,7 +74,7 @@ def test_polling_never_blocks_and_ends_with_done(short, tmp_path):
 
 
 def test_a_failing_input_is_one_sentence(tmp_path):
-    running = worker.Worker(Job(str(tmp_path / "absent.mid")), tmp_path / "motion.npz")
+    running = worker.Worker(Job(str(tmp_path / "absent.mid"), generator="pianist"), tmp_path / "motion.npz")
     failed = last_message(running)
     assert isinstance(failed, worker.Failed)
     assert failed.exit_code == INPUT_FAILED
@@ -125,7 +125,7 @@ def test_the_worker_ends_with_its_parent(long, tmp_path):
     """As when Blender crashes: nobody is left to end it."""
     code = (
         "import os, sys, time; from s2c_blender.worker import Worker; from s2c_blender.generate import Job; "
-        f"w = Worker(Job({long.source!r}), {str(tmp_path / 'motion.npz')!r}); "
+        f"w = Worker(Job({long.source!r}, generator='pianist'), {str(tmp_path / 'motion.npz')!r}); "
         "print(w._process.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -69,9 +69,11 @@ class Run:
                 start=part.start,
                 duration=part.duration,
                 seed=settings.seed,
+                creativity=settings.creativity,
+                generator=settings.generator.lower(),
                 device=_device(context),
                 cache_dir=str(self._cache / "notes"),
-                model=_path(preferences(context).model_folder),
+                model=_path(preferences(context).model_folder) if settings.generator == "MODEL" else None,
                 mano=_path(preferences(context).mano_file),
             )
             self.worker = Worker(job, self.order.result, **worker_options(_path(preferences(context).interpreter)))

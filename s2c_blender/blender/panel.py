@@ -74,6 +74,7 @@ class _Main(_Panel):
         row = column.row(align=True)
         row.prop(settings, "rig", text="", icon="ARMATURE_DATA")
         row.operator("piano_hands.add_rig", text="Add Rig", icon="ADD")
+        column.row().prop(settings, "generator", expand=True)
 
 
 def _draw_progress(layout: bpy.types.UILayout, run: job.Run) -> None:
@@ -135,6 +136,7 @@ class _Options(_Panel):
         layout.prop(settings, "animate_keys")
         layout.prop(settings, "output")
         layout.prop(settings, "seed")
+        layout.prop(settings, "creativity")
         layout.prop(settings, "device")
 
 

@@ -44,14 +44,14 @@ class PianoHandsPreferences(bpy.types.AddonPreferences):
 
     interpreter: StringProperty(
         name="Python with PyTorch",
-        description="Python program that listens to recordings; PyTorch must be installed for it. "
-        "Left empty, Blender's own Python is used. MIDI files need none of this",
+        description="Python program that listens to recordings and runs the gesture model; PyTorch must be installed "
+        "for it. Left empty, Blender's own Python is used. MIDI files played by the pianist need none of this",
         subtype="FILE_PATH",
     )
     model_folder: StringProperty(
         name="Gesture Model",
-        description="Folder of a model whose idea of the motion the hands follow, as `model import` makes it "
-        "(see the documentation). Left empty, the pianist has its own idea",
+        description="Folder of another model whose idea of the motion the hands follow, as `model import` makes it "
+        "(see the documentation). Left empty, the extension's own is used",
         subtype="DIR_PATH",
     )
     mano_file: StringProperty(

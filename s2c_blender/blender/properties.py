@@ -23,6 +23,10 @@ SIDES = [
     ("LEFT", "Left", "Only the left hand is animated; the right one keeps what it has"),
     ("RIGHT", "Right", "Only the right hand is animated; the left one keeps what it has"),
 ]
+GENERATORS = [
+    ("MODEL", "Gesture Model", "A neural network trained on pianists imagines the hands' motion; needs PyTorch"),
+    ("PIANIST", "Pianist", "The motion follows from the notes alone; needs no PyTorch when the music is MIDI"),
+]
 OUTPUTS = [
     ("KEYS", "Keyframes", "The hands get keyframes that can be edited and exported"),
     ("PREVIEW", "Preview", "The hands only follow the current frame; keyframes come later with Insert Keyframes"),
@@ -57,6 +61,15 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
     seed: IntProperty(
         name="Seed", description="Another number gives another performance of the same notes", min=0, max=2**31 - 1
     )
+    creativity: FloatProperty(
+        name="Creativity",
+        description="How far the performances of two seeds differ; at 0 every seed gives the same one",
+        subtype="FACTOR",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+    )
+    generator: EnumProperty(name="Generator", description="Who imagines how the hands move", items=GENERATORS)
     animate_keys: BoolProperty(
         name="Animate Piano",
         description="Also key the piano keys and the pedal, so that they go down under the hands",

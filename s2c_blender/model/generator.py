@@ -29,6 +29,7 @@ class Sampling:
     steps: int = 10
     overlap: int | None = None  # frames that neighbouring windows share; None: a quarter of a window
     batch: int = 4  # windows in one call of the networks
+    creativity: float = 1.0  # how far takes of different seeds differ: see windows.seeded
 
 
 class Generator:
@@ -94,7 +95,7 @@ class Generator:
             pieces = sample_long(
                 self._predict,
                 plan,
-                seeded(seed, self.config.diffusion.initial_noise),
+                seeded(seed, self.config.diffusion.initial_noise, sampling.creativity),
                 listener.condition,
                 shape,
                 window=self.config.window,

@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A model's idea of a performance as HandMotion in the piano frame: what the pianist then stays close to."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 
@@ -12,17 +15,20 @@ from scipy.signal import savgol_filter
 
 from ..core.motion import HandMotion
 from ..core.notes import LEFT, RIGHT, Score
-from ..errors import BAD_ARGUMENTS, UserError
+from ..errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
 from .calibration import calibrate
 from .camera import to_piano
 from .config import FPS, ModelConfig, Precision
 from .features import Recording, hearable
 from .mano import Mano, neutral, read_mano
 from .sampling import Sampler
-from .weights import packages_told, read_config
+from .weights import CONFIG, HANDS, packages_told, read_config
 
+BUNDLED = Path(__file__).parent / "bundled"  # the model that comes with the extension
 SMOOTHING = 5  # frames of the release's filter for rendering (parity fact 2.5)
-
+SMALL = 200e6  # bytes: networks up to this run on one thread
+PACKAGES = {"torch": "PyTorch", "safetensors": "safetensors"}  # what every model needs: name to import -> told
+_INSTEAD = "choose the generator Pianist (--generator pianist)"
 
 # Steps where none are asked for; DDPM takes all there are.
 STEPS = {"dpm": 10, "ddim": 50}
@@ -51,8 +57,17 @@ class Prepared:
 
 
 def prepare(request: Request, has_sound: bool) -> Prepared:
-    """Look at the model and all that is asked for; UserError when it cannot be done. Quick, and needs no PyTorch."""
+    """Look at the model and all that is asked for; UserError when it cannot be done. Quick, and loads no PyTorch."""
+    if request.folder == BUNDLED and not (BUNDLED / CONFIG).exists():
+        told = f"This copy of the extension has no gesture model in it: give the folder of one, or {_INSTEAD}."
+        raise UserError(told, ENVIRONMENT)
     config = read_config(request.folder)
+    if missing := [told for package, told in PACKAGES.items() if not _installed(package)]:
+        raise UserError(
+            f"The gesture model needs {' and '.join(missing)}, which the Python {sys.executable} lacks: "
+            f"use one that has it (see the README), or {_INSTEAD}.",
+            ENVIRONMENT,
+        )
     most = config.diffusion.steps
     steps = request.steps or min(STEPS.get(request.sampler, most), most)
     if not 1 <= steps <= most:
@@ -71,11 +86,13 @@ def make_prior(
     length: float,
     sound: tuple[np.ndarray, int] | None = None,
     seed: int = 0,
+    creativity: float = 1.0,
     on_progress: Callable[[float], None] | None = None,
 ) -> tuple[HandMotion, list[str]]:
     """The model's motion of `length` seconds at 30 fps, without contacts, and warnings in a sentence each.
 
-    `sound`: mono samples [n] and their rate, for models that listen. Raises UserError when the model cannot be used.
+    `sound`: mono samples [n] and their rate, for models that listen; `creativity` as in windows.seeded.
+    Raises UserError when the model cannot be used.
     """
     request, config = prepared.request, prepared.config
     with packages_told():
@@ -84,14 +101,42 @@ def make_prior(
         generator = Generator(request.folder, device=request.device, precision=request.precision)
     recording = Recording(score, hearable(*sound) if config.audio.encoder == "hubert" else None)
     frames = ceil(length * FPS) + 1
-    sampling = Sampling(request.sampler, prepared.steps)
-    positions, poses = generator.generate(recording, frames, seed, sampling, on_progress)
+    sampling = Sampling(request.sampler, prepared.steps, creativity=creativity)
+    with _few_threads(request.folder):
+        positions, poses = generator.generate(recording, frames, seed, sampling, on_progress)
     if not (np.isfinite(positions).all() and np.isfinite(poses).all()):
         raise UserError("The model answers with values that are no numbers: use precision float32, or import it again.")
     motion, warnings = in_piano_frame(config, positions, poses, score, prepared.mano)
     sampled = {"sampler": request.sampler, "steps": prepared.steps, "precision": request.precision}
     motion.meta = {"model": config.meta, **sampled}
     return motion, warnings
+
+
+def _installed(package: str) -> bool:
+    """Whether a package can be found, without loading it."""
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+@contextmanager
+def _few_threads(folder: Path) -> Iterator[None]:
+    """One thread for PyTorch while small networks run.
+
+    Two finish their parts of such a network so quickly that they mostly wait for each other, and where another program
+    takes one's core the other waits for long: 60 s of music took 9 to 63 s with two threads, 8 s with one
+    (docs/model.md).
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    if sum((folder / f"{hand}.safetensors").stat().st_size for hand in HANDS) < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def in_piano_frame(

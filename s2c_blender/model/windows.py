@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..core.chance import mixed
 from .sampling import Plan
 
 # x [B, 2, C, W] float32 (left hand, right hand), steps of the schedule t [B], B conditions -> x0 [B, 2, C, W]
@@ -23,20 +24,24 @@ Noise = Callable[[int, int, tuple[int, int, int]], np.ndarray]
 START = -1  # the "step" of the noise that sampling starts from
 
 
-def seeded(seed: int, initial: Literal["decoupled", "shared"]) -> Noise:
+def seeded(seed: int, initial: Literal["decoupled", "shared"], creativity: float = 1.0) -> Noise:
     """Normal noise that depends on nothing but seed (modulo 2^64), segment, step and shape.
 
     `initial`: whether the hands start from noise of their own (the paper) or from the same (the release); all later
-    noise is their own.
+    noise is their own. `creativity` 0..1: how far the noise of two seeds differs, from not at all to independent; its
+    distribution stays the same.
     """
 
-    def noise(segment: int, step: int, shape: tuple[int, int, int]) -> np.ndarray:
+    def drawn(seed: int, use: int, segment: int, step: int, shape: tuple[int, int, int]) -> np.ndarray:
         key = np.array([seed % 2**64, segment], np.uint64)
-        counter = np.array([0, 0, 0, step - START], np.uint64)  # in the highest word: steps never reach each other
+        counter = np.array([0, 0, use, step - START], np.uint64)  # in the high words: streams never reach each other
         stream = np.random.Generator(np.random.Philox(key=key, counter=counter))
         if step == START and initial == "shared":
             return np.repeat(stream.standard_normal((1, *shape[1:]), np.float32), 2, axis=0)
         return stream.standard_normal(shape, np.float32)
+
+    def noise(segment: int, step: int, shape: tuple[int, int, int]) -> np.ndarray:
+        return mixed(drawn(0, 1, segment, step, shape), drawn(seed, 0, segment, step, shape), creativity)
 
     return noise
 

@@ -15,11 +15,15 @@ import numpy as np
 import pytest
 
 from s2c_blender import cli
+from s2c_blender import generate as generation
 from s2c_blender.audio.midi import read_midi, write_midi
 from s2c_blender.core.motion import HandMotion
 from s2c_blender.core.notes import Score, make_notes
+from s2c_blender.model import prior
+from s2c_blender.model.config import small
 
 REPO = Path(__file__).parents[2]
+PIANIST = ("--generator", "pianist")  # needs no model, and is quick
 
 
 @pytest.fixture
@@ -74,7 +78,7 @@ def parts_left(folder: Path) -> list[Path]:
 
 def test_motion_and_midi_need_no_blender(song, tmp_path):
     motion, notes = tmp_path / "hands.npz", tmp_path / "notes.mid"
-    command = ("--audio", song, "--motion", motion, "--midi", notes)
+    command = ("--audio", song, "--motion", motion, "--midi", notes, *PIANIST)
     code, report, err = finished(in_process(*command, missing=("bpy", "torch", "transkun")))
     assert code == 0, err
     assert report["exit_code"] == 0
@@ -93,14 +97,14 @@ def test_motion_and_midi_need_no_blender(song, tmp_path):
 def test_same_seed_same_bytes_other_seed_other_motion(song, tmp_path, run):
     files = [tmp_path / f"{i}.npz" for i in range(3)]
     for file, seed in zip(files, (5, 5, 6), strict=True):
-        assert run("--audio", song, "--motion", file, "--seed", seed, "--quiet")[0] == 0
+        assert run("--audio", song, "--motion", file, "--seed", seed, "--quiet", *PIANIST)[0] == 0
     assert files[0].read_bytes() == files[1].read_bytes()
     one, other = HandMotion.load(files[0]), HandMotion.load(files[2])
     assert not np.array_equal(one.right_rotation, other.right_rotation)
 
 
 def test_a_part_of_the_music(song, tmp_path, run):
-    code, report, _ = run("--audio", song, "--motion", tmp_path / "a.npz", "--start", 0.5, "--duration", 0.5)
+    code, report, _ = run("--audio", song, "--motion", tmp_path / "a.npz", "--start", 0.5, "--duration", 0.5, *PIANIST)
     assert code == 0
     assert report["notes_found"] == 4
     motion = HandMotion.load(tmp_path / "a.npz")
@@ -109,8 +113,8 @@ def test_a_part_of_the_music(song, tmp_path, run):
 
 
 def test_fps_of_the_motion_file(song, tmp_path, run):
-    assert run("--audio", song, "--motion", tmp_path / "a.npz")[0] == 0
-    assert run("--audio", song, "--motion", tmp_path / "b.npz", "--fps", "24000/1001")[0] == 0
+    assert run("--audio", song, "--motion", tmp_path / "a.npz", *PIANIST)[0] == 0
+    assert run("--audio", song, "--motion", tmp_path / "b.npz", "--fps", "24000/1001", *PIANIST)[0] == 0
     full, slow = HandMotion.load(tmp_path / "a.npz"), HandMotion.load(tmp_path / "b.npz")
     assert slow.fps == pytest.approx(24000 / 1001)
     assert slow.duration == pytest.approx(full.duration, abs=1 / 23)
@@ -119,7 +123,7 @@ def test_fps_of_the_motion_file(song, tmp_path, run):
 
 
 def test_quiet_is_quiet(song, tmp_path, run):
-    assert run("--audio", song, "--motion", tmp_path / "a.npz", "--quiet")[2] == ""
+    assert run("--audio", song, "--motion", tmp_path / "a.npz", "--quiet", *PIANIST)[2] == ""
 
 
 def test_help_and_version(capsys):
@@ -140,6 +144,13 @@ BAD_ARGUMENTS = [
     (["--audio", "SONG", "--render", "x.mp4", "--resolution", "99"], "invalid resolution"),
     (["--audio", "SONG", "--motion", "x.npz", "--sed", "soon"], "unrecognized"),
     (["--audio", "SONG", "--motion", "x.npz", "--seed", "soon"], "invalid seed"),
+    (["--audio", "SONG", "--motion", "x.npz", "--creativity", "1.1"], "invalid fraction"),
+    (["--audio", "SONG", "--motion", "x.npz", "--generator", "violinist"], "invalid choice"),
+    (
+        ["--audio", "SONG", "--motion", "x.npz", *PIANIST, "--model", "m", "--steps", "3"],
+        "leave out --model and --steps",
+    ),
+    (["--audio", "SONG", "--raw", "x.npz", *PIANIST], "leave out --raw"),
 ]
 
 
@@ -167,7 +178,7 @@ def test_bad_inputs(name, tmp_path, run):
     content, sentence = BAD_INPUTS[name]
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    code, report, err = run("--audio", tmp_path / name, "--motion", tmp_path / "x.npz")
+    code, report, err = run("--audio", tmp_path / name, "--motion", tmp_path / "x.npz", *PIANIST)
     assert (code, report["exit_code"]) == (1, 1)
     assert sentence in report["error"]
     assert f"Error: {report['error']}\n" in err
@@ -177,9 +188,9 @@ def test_bad_inputs(name, tmp_path, run):
 
 
 def test_a_folder_and_a_part_without_notes(song, tmp_path, run):
-    code, report, _ = run("--audio", tmp_path, "--motion", tmp_path / "x.npz")
+    code, report, _ = run("--audio", tmp_path, "--motion", tmp_path / "x.npz", *PIANIST)
     assert (code, "is a folder" in report["error"]) == (1, True)
-    code, report, _ = run("--audio", song, "--motion", tmp_path / "x.npz", "--start", 100)
+    code, report, _ = run("--audio", song, "--motion", tmp_path / "x.npz", "--start", 100, *PIANIST)
     assert code == 1
     assert report["error"] == "No piano notes were found in song.mid in the chosen part: is it a recording of a piano?"
 
@@ -190,7 +201,7 @@ def test_a_video_without_sound(tmp_path, run):
         pytest.skip("needs ffmpeg")
     film = tmp_path / "film.mp4"
     subprocess.run([ffmpeg, "-v", "error", "-f", "lavfi", "-i", "color=s=32x32:d=1", str(film)], check=True, timeout=30)
-    code, report, _ = run("--audio", film, "--motion", tmp_path / "x.npz")
+    code, report, _ = run("--audio", film, "--motion", tmp_path / "x.npz", *PIANIST)
     assert code == 1
     assert "film.mp4" in report["error"]
 
@@ -199,7 +210,8 @@ def test_silence(tmp_path, run):
     pytest.importorskip("torch")
     soundfile = pytest.importorskip("soundfile")
     soundfile.write(tmp_path / "silence.wav", np.zeros(32000, np.float32), 16000)
-    code, report, _ = run("--audio", tmp_path / "silence.wav", "--motion", tmp_path / "x.npz", "--cache", tmp_path)
+    command = ("--audio", tmp_path / "silence.wav", "--motion", tmp_path / "x.npz", "--cache", tmp_path)
+    code, report, _ = run(*command, *PIANIST)
     assert code == 1
     assert report["error"].startswith("No piano notes were found")
 
@@ -207,15 +219,61 @@ def test_silence(tmp_path, run):
 def test_no_pytorch(tmp_path):
     soundfile = pytest.importorskip("soundfile")
     soundfile.write(tmp_path / "a.wav", np.zeros(32000, np.float32), 16000)
-    command = ("--audio", tmp_path / "a.wav", "--motion", tmp_path / "x.npz", "--cache", tmp_path)
+    command = ("--audio", tmp_path / "a.wav", "--motion", tmp_path / "x.npz", "--cache", tmp_path, *PIANIST)
     code, report, err = finished(in_process(*command, missing=("torch",)))
     assert code == 3
     assert "PyTorch" in report["error"]
     assert "Traceback" not in err
 
 
+@pytest.fixture
+def bundled(tmp_path, monkeypatch) -> Path:
+    """A tiny model in the place of the one that comes with the extension."""
+    pytest.importorskip("torch")
+    pytest.importorskip("safetensors")
+    from tests.model.tiny_model import TINY, write_model
+
+    folder = write_model(tmp_path / "bundled", TINY)
+    monkeypatch.setattr(generation, "BUNDLED", folder)
+    return folder
+
+
+def test_the_bundled_model_is_the_default(song, bundled, tmp_path, run):
+    motion, raw = tmp_path / "x.npz", tmp_path / "raw.npz"
+    code, report, err = run("--audio", song, "--motion", motion, "--raw", raw, "--seed", 3, "--steps", 2)
+    assert code == 0, err
+    assert {"reading", "imagining", "playing"} <= report["seconds"].keys()
+    assert "imagining" in err
+    assert report["outputs"] == {"motion": str(motion), "raw": str(raw)}
+    played, imagined = HandMotion.load(motion), HandMotion.load(raw)
+    assert (played.meta["generator"], played.meta["creativity"], played.meta["prior"]["steps"]) == ("model", 1.0, 2)
+    assert imagined.meta["raw"] and imagined.fps == 30
+    assert np.array_equal(imagined.keys, played.keys)
+    assert not np.allclose(imagined.right_position[15], played.right_position[30], atol=0.01)  # it knows no music
+
+
+def test_without_the_bundled_model_the_user_is_told(song, tmp_path, run, monkeypatch):
+    monkeypatch.setattr(generation, "BUNDLED", tmp_path / "none")
+    monkeypatch.setattr(prior, "BUNDLED", tmp_path / "none")
+    code, report, _ = run("--audio", song, "--motion", tmp_path / "x.npz")
+    assert code == 3
+    assert "no gesture model in it" in report["error"] and "--generator pianist" in report["error"]
+    assert not (tmp_path / "x.npz").exists()
+
+
+def test_a_model_without_pytorch(song, tmp_path):
+    """The model is looked at without PyTorch, and what is missing is told before the work."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(small().to_json())
+    command = ("--audio", song, "--motion", tmp_path / "x.npz", "--model", tmp_path / "model")
+    code, report, err = finished(in_process(*command, missing=("torch", "safetensors")))
+    assert code == 3
+    assert "needs PyTorch and safetensors" in report["error"] and "--generator pianist" in report["error"]
+    assert "reading" not in err and "Traceback" not in err
+
+
 def test_no_bpy(song, tmp_path):
-    process = in_process("--audio", song, "--out", tmp_path / "x.blend", missing=("bpy",))
+    process = in_process("--audio", song, "--out", tmp_path / "x.blend", *PIANIST, missing=("bpy",))
     code, report, _ = finished(process)
     assert code == 3
     assert "bpy is not installed" in report["error"]
@@ -223,7 +281,7 @@ def test_no_bpy(song, tmp_path):
 
 def test_read_only_output(song, run):
     folder = Path("/proc/self") if Path("/proc/self").is_dir() else Path("/System")
-    code, report, _ = run("--audio", song, "--motion", folder / "x.npz")
+    code, report, _ = run("--audio", song, "--motion", folder / "x.npz", *PIANIST)
     assert code == 3
     assert report["error"].startswith(str(folder))
 
@@ -244,6 +302,7 @@ def test_full_disk(option, song, tmp_path):
         song,
         option,
         path,
+        *PIANIST,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         env=os.environ | {"TMPDIR": str(folder)},
     )
@@ -258,7 +317,7 @@ def test_full_disk(option, song, tmp_path):
 def test_cancelled(how, tmp_path):
     onset = np.arange(4000) * 0.2
     write_midi(Score(make_notes(onset, onset + 0.1, 50 + np.arange(4000) % 24, 80)), tmp_path / "long.mid")
-    command = ("--audio", tmp_path / "long.mid", "--motion", tmp_path / "x.npz", "--midi", tmp_path / "x.mid")
+    command = ("--audio", tmp_path / "long.mid", "--motion", tmp_path / "x.npz", "--midi", tmp_path / "x.mid", *PIANIST)
     process = in_process(*command)
     line = ""
     while not line.startswith("playing"):
@@ -274,7 +333,7 @@ def test_cancelled(how, tmp_path):
 
 
 def test_a_worker_with_another_python(song, tmp_path, run):
-    code, report, _ = run("--audio", song, "--motion", tmp_path / "x.npz", "--python", sys.executable)
+    code, report, _ = run("--audio", song, "--motion", tmp_path / "x.npz", "--python", sys.executable, *PIANIST)
     assert code == 0
     assert report["notes_played"] == 16
     code, report, _ = run("--audio", song, "--motion", tmp_path / "y.npz", "--python", tmp_path / "python")
@@ -287,7 +346,7 @@ def test_everything_at_once(song, tmp_path):
     bpy = pytest.importorskip("bpy")
     names = {"out": "x.blend", "fbx": "x.fbx", "motion": "x.npz", "render": "x.mp4", "midi": "x.mid"}
     options = [part for option, name in names.items() for part in (f"--{option}", tmp_path / name)]
-    look = ("--resolution", "64x36", "--fps", "24", "--duration", "0.5", "--camera", "top")
+    look = (*PIANIST, "--resolution", "64x36", "--fps", "24", "--duration", "0.5", "--camera", "top")
     code, report, err = finished(in_process("--audio", song, *options, *look), 120)
     assert code == 0, err
     assert report["outputs"] == {option: str(tmp_path / name) for option, name in names.items()}
@@ -331,7 +390,7 @@ def test_the_strip_of_the_open_file(song, tmp_path, capsys, monkeypatch):
         return result.motion
 
     monkeypatch.setattr(cli, "_in_worker", played)
-    assert cli.main(["--out", str(tmp_path / "x.blend"), "--start", "0.5"], in_blender=True) == 0
+    assert cli.main(["--out", str(tmp_path / "x.blend"), "--start", "0.5", *PIANIST], in_blender=True) == 0
     assert jobs[0].start == pytest.approx(1.5)
     assert jobs[0].duration == pytest.approx(1.5)
     report = json.loads(capsys.readouterr().out.splitlines()[-1])

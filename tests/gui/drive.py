@@ -24,7 +24,7 @@ job = sys.modules[f"{MODULE}.s2c_blender.blender.job"]
 # Height of the middles of the panel's rows below the top of the sidebar, in pixels at resolution scale 1.
 Steps = Iterator[float | Callable[[], bool]]
 
-ROWS = {"add rig": 90, "generate": 121, "cancel": 174, "preview": 178, "options": 257}
+ROWS = {"add rig": 90, "generate": 143, "cancel": 196, "preview": 200, "options": 279}
 
 
 def settings():

@@ -12,8 +12,12 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from s2c_blender.audio.midi import write_midi
+import torch
+
+from s2c_blender import generate as generation
+from s2c_blender.audio.midi import read_midi, write_midi
 from s2c_blender.core import metrics
+from s2c_blender.core.motion import HandMotion
 from s2c_blender.core.notes import Score, make_notes
 from s2c_blender.errors import UserError
 from s2c_blender.generate import Job, generate
@@ -67,7 +71,7 @@ def test_a_prior_covers_the_music(model: Path, tune: Score):
 
 def test_the_pianist_follows_the_model_and_still_hits_the_keys(midi: Path, model: Path, monkeypatch):
     """The prior is the pianist's own motion with the hand turned and the fingers curled: its result goes there."""
-    plain = generate(Job(str(midi))).motion
+    plain = generate(Job(str(midi), generator="pianist")).motion
     bent = replace(plain, left_rotation=plain.left_rotation.copy(), right_rotation=plain.right_rotation.copy())
     for rotation in (bent.left_rotation, bent.right_rotation):
         rotation[:, [1, 4, 7, 10], 0] -= 0.25  # MCP joints
@@ -110,6 +114,9 @@ def test_mistakes_are_told_before_the_work(model: Path, tmp_path: Path):
         ({"model": str(tmp_path)}, "holds no model"),
         ({"steps": 1000}, "samples in 1 to 100 steps, not 1000"),
         ({"mano": str(tmp_path / "hand.pkl")}, r"hand\.pkl cannot be read"),
+        ({"creativity": 1.5}, "Creativity goes from 0 to 1"),
+        ({"generator": "pianist"}, "The pianist uses no gesture model"),
+        ({"generator": "pianist", "model": None, "raw": "x.npz"}, "The pianist uses no gesture model"),
     ):
         with pytest.raises(UserError, match=told):
             generate(replace(job, **wrong))
@@ -145,6 +152,45 @@ def test_a_listening_model_needs_sound(tmp_path: Path, tune: Score):
     sound = np.random.default_rng(0).standard_normal(5 * 44100).astype(np.float32)
     motion, _ = imagine(Request(folder, steps=2, device="cpu"), tune, tune.end, (sound, 44100))
     assert np.isfinite(motion.left_position).all()
+
+
+def test_the_bundled_model_is_the_default(midi: Path, model: Path, tmp_path: Path, monkeypatch):
+    """Its motion before the keys is what `make_prior` gives; at creativity 0 all seeds have the same."""
+    monkeypatch.setattr(generation, "BUNDLED", model)
+    job = Job(str(midi), steps=2, device="cpu", raw=str(tmp_path / "raw.npz"), seed=7)
+    result = generate(job)
+    raw = HandMotion.load(tmp_path / "raw.npz")
+    score = read_midi(midi)
+    expected, _ = imagine(Request(model, steps=2, device="cpu"), score, score.end, seed=7)
+    np.testing.assert_allclose(raw.right_rotation, expected.right_rotation, atol=1e-6)
+    assert (raw.fps, raw.meta["seed"], raw.meta["raw"]) == (30, 7, True)
+    np.testing.assert_array_equal(raw.keys, result.motion.keys)
+    assert result.motion.meta["generator"] == result.report["generator"] == "model"
+    assert result.motion.meta["prior"]["sampler"] == "dpm"
+
+
+def test_creativity_scales_how_far_takes_differ(midi: Path, model: Path):
+    def apart(creativity: float) -> float:
+        one, other = (
+            generate(Job(str(midi), model=str(model), steps=2, device="cpu", seed=seed, creativity=creativity)).motion
+            for seed in (1, 2)
+        )
+        return float(np.abs(one.right_rotation - other.right_rotation).mean())
+
+    far = [apart(creativity) for creativity in (0.0, 0.3, 1.0)]
+    assert far[0] == 0.0
+    assert 0.0 < far[1] < far[2]
+
+
+def test_small_networks_run_on_one_thread(model: Path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with prior._few_threads(model):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_what_is_missing_is_told(tmp_path: Path, tune: Score, model: Path, monkeypatch):

@@ -116,6 +116,25 @@ def test_what_fits_into_one_window_is_sampled_as_one(sampler, initial, frames):
     assert (piece == whole[0, ..., :frames]).all()
 
 
+@pytest.mark.parametrize("initial", ["decoupled", "shared"])
+def test_creativity_scales_how_far_seeds_differ_and_nothing_else(initial):
+    shape = (2, 48, 2000)
+
+    def noise(seed: int, creativity: float, step: int = START) -> np.ndarray:
+        return seeded(seed, initial, creativity)(0, step, shape)
+
+    for step in (START, 3):
+        assert (noise(1, 0.0, step) == noise(2, 0.0, step)).all()
+        apart = [np.abs(noise(1, c, step) - noise(2, c, step)).mean() for c in (0.0, 0.25, 0.5, 1.0)]
+        np.testing.assert_allclose(np.array(apart) / apart[-1], [0.0, 0.25, 0.5, 1.0], atol=1e-3)
+        for seed, c in ((0, 0.0), (0, 0.5), (1, 0.7), (2**64 - 1, 1.0)):  # seed 0 is not the common one
+            assert noise(seed, c, step).var() == pytest.approx(1.0, abs=0.02)
+            assert noise(seed, c, step).dtype == np.float32
+    left, right = noise(1, 0.5)
+    assert (left == right).all() == (initial == "shared")
+    assert (noise(1, 1.0) == seeded(1, initial)(0, START, shape)).all()
+
+
 def test_clips_sampled_at_once_do_not_meet():
     network = Gaussian(covariance(40, (0.3, 4.0)))
     plan, noise = PLANS["ddim"], seeded(5, "shared")

@@ -21,6 +21,7 @@ from tools.blender_root import Blender
 ID = "s2c_piano_hands"
 MODULE = f"bl_ext.user_default.{ID}"
 RECORDING = Path(__file__).parents[2] / "demo" / "fur_elise.flac"
+PIANIST = ("--generator", "pianist")  # needs no PyTorch for MIDI
 HALF_DIP = DIP_ANGLE / 2
 SLACK = 0.05  # s between a note and its key, as DESIGN counts a hit
 needs_torch = pytest.mark.skipif(
@@ -160,7 +161,7 @@ def test_enabled_with_its_wheels_and_blenders_numpy(installed: Installed):
 def test_midi_without_torch(installed: Installed, midi: Path, tmp_path: Path):
     assert installed.python("import importlib.util; print(importlib.util.find_spec('torch'))") == "None"
     blend, npz = tmp_path / "scale.blend", tmp_path / "scale.npz"
-    done, report = installed.piano_hands("--audio", midi, "--out", blend, "--motion", npz, "--seed", "3")
+    done, report = installed.piano_hands("--audio", midi, "--out", blend, "--motion", npz, "--seed", "3", *PIANIST)
     assert done.returncode == 0, done.stdout + done.stderr
     assert report["notes_found"] == report["notes_played"] == 14 and report["dropped"] == []
     motion = HandMotion.load(npz)
@@ -173,7 +174,7 @@ def test_midi_without_torch(installed: Installed, midi: Path, tmp_path: Path):
 
 def test_fbx_and_video(installed: Installed, midi: Path, tmp_path: Path):
     fbx, video = tmp_path / "scale.fbx", tmp_path / "scale.mp4"
-    small = ["--duration", "1", "--fps", "12", "--resolution", "64x36"]
+    small = [*PIANIST, "--duration", "1", "--fps", "12", "--resolution", "64x36"]
     done, report = installed.piano_hands("--audio", midi, "--fbx", fbx, "--render", video, *small)
     assert done.returncode == 0, done.stdout + done.stderr
     assert fbx.read_bytes().startswith(b"Kaydara FBX Binary") and video.read_bytes()[4:8] == b"ftyp"
@@ -204,7 +205,7 @@ def test_sound_strip(installed: Installed, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
-        (["--audio", "/no/such/file.wav", "--motion", "{out}.npz"], 1, "file.wav"),
+        (["--audio", "/no/such/file.wav", "--motion", "{out}.npz", *PIANIST], 1, "file.wav"),
         (["--out", "{out}.blend"], 1, "strip"),
         (["--audio", "{midi}"], 2, "--out"),
         (["--audio", "{midi}", "--out", "{out}.blend", "--python", "/no/such/python"], 3, "python"),
