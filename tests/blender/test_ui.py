@@ -9,14 +9,17 @@ import sys
 import time
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs the bpy module")
 
 from s2c_blender.audio.midi import write_midi  # noqa: E402
-from s2c_blender.blender import apply, job, preview, properties, register  # noqa: E402
+from s2c_blender.blender import apply, job, panel, preview, properties, register  # noqa: E402
 from s2c_blender.blender.button import Button  # noqa: E402
 from s2c_blender.blender.generating import PIANO_HANDS_OT_generate as Generate  # noqa: E402
 from s2c_blender.blender.operators import PIANO_HANDS_OT_export_fbx as ExportFbx  # noqa: E402
@@ -36,7 +39,9 @@ def settings(scene, monkeypatch, tmp_path):
     """The registered extension's settings in an empty scene, with a cache of its own."""
     monkeypatch.setattr(job, "cache_folder", lambda context: tmp_path / "cache")
     register.register()
-    yield bpy.context.scene.piano_hands
+    settings = bpy.context.scene.piano_hands
+    settings.generator = "PIANIST"  # quick, and needs neither PyTorch nor weights
+    yield settings
     register.unregister()
 
 
@@ -98,6 +103,35 @@ def test_every_button_and_setting_says_what_it_does(settings):
     for name, prop in settings.bl_rna.properties.items():
         if name in properties.PianoHandsSettings.__annotations__:
             assert prop.description and not prop.description.endswith("."), name
+
+
+def test_the_gesture_model_is_the_default(settings):
+    fresh = bpy.data.scenes.new("Fresh").piano_hands
+    assert (fresh.generator, fresh.creativity) == ("MODEL", 1.0)
+
+
+def test_panels_show_generator_and_creativity(settings, tune):
+    settings.source, settings.filepath = "FILE", str(tune)
+    layout = MagicMock()
+    layout.column.return_value = layout.row.return_value = layout
+    panel._Main.draw(SimpleNamespace(layout=layout, _draw_source=partial(panel._Main._draw_source, None)), bpy.context)
+    panel._Options.draw(SimpleNamespace(split_layout=lambda: layout), bpy.context)
+    assert {"generator", "creativity", "seed"} <= {call.args[1] for call in layout.prop.call_args_list}
+    assert "piano_hands.generate" in {call.args[0] for call in layout.operator.call_args_list}
+
+
+@pytest.mark.parametrize("generator", ["MODEL", "PIANIST"])
+def test_the_worker_gets_what_the_panel_says(settings, tune, monkeypatch, generator):
+    """The folder in the preferences is for the gesture model only."""
+    jobs = []
+    monkeypatch.setattr(job, "Worker", lambda ordered, *args, **options: jobs.append(ordered) or MagicMock())
+    monkeypatch.setattr(job, "preferences", lambda context: replace(Defaults(), model_folder="/a/model"))
+    settings.source, settings.filepath = "FILE", str(tune)
+    settings.generator, settings.creativity, settings.seed = generator, 0.25, 4
+    job.start(bpy.context)
+    job.stop()
+    assert (jobs[0].generator, jobs[0].creativity, jobs[0].seed) == (generator.lower(), 0.25, 4)
+    assert jobs[0].model == ("/a/model" if generator == "MODEL" else None)
 
 
 def test_without_music_generate_says_so(settings):
@@ -208,6 +242,7 @@ def test_a_running_generation_refuses_another_and_can_be_cancelled(settings, tun
 def test_scene_deleted_meanwhile(settings, tune):
     other = bpy.data.scenes.new("Other")
     other.piano_hands.source, other.piano_hands.filepath = "FILE", str(tune)
+    other.piano_hands.generator = "PIANIST"
     with bpy.context.temp_override(scene=other):
         job.start(bpy.context)
     bpy.data.scenes.remove(other)

@@ -50,6 +50,17 @@ def test_same_seed_same_motion_other_seed_other_motion():
     assert np.abs(first.right_rotation - other.right_rotation).max() > 0.01
 
 
+def test_creativity_scales_how_far_seeds_differ():
+    score = line([60, 62, 64, 65, 67, 65, 64, 62], 5)
+
+    def take(seed: int, creativity: float) -> np.ndarray:
+        return perform(score, seed=seed, creativity=creativity)[0].right_rotation
+
+    apart = [np.abs(take(3, c) - take(4, c)).mean() for c in (0.0, 0.3, 1.0)]
+    assert apart[0] == 0.0
+    assert 0.0 < apart[1] < apart[2]
+
+
 def test_windows_join_without_a_jerk():
     score = line([60 + [0, 2, 4, 5, 7, 5, 4, 2][i % 8] for i in range(120)], 4)  # 30 s: three windows
     motion, _ = perform(score)
