@@ -67,6 +67,8 @@ class FusionConfig:
     causal: bool = True  # each frame of the bottleneck sees only earlier ones: the release's, not in the paper
     norm_and_mlp: bool = True  # LayerNorm, output projection and MLP after it, without residual: the release's
     lambda_init: float = 0.1
+    # Both attentions: added to what the hand knows, instead of replacing it as in the release.
+    residual: bool = False
 
 
 @dataclass(frozen=True)

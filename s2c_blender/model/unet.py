@@ -94,7 +94,8 @@ class GestureNet(nn.Module):
         if self.config.fusion.kind == "concat":
             x = torch.cat([own.x, other.x], dim=1)
         elif self.config.fusion.kind in FUSIONS:
-            x = self.fusion(own.x.transpose(1, 2), other.x.transpose(1, 2)).transpose(1, 2)
+            met = self.fusion(own.x.transpose(1, 2), other.x.transpose(1, 2)).transpose(1, 2)
+            x = x + met if self.config.fusion.residual else met
         return self._middle(x, own.time, self._blocks_before, 3)
 
     def _middle(self, x: Tensor, time: Tensor, first: int, end: int) -> Tensor:

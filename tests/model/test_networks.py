@@ -263,6 +263,20 @@ def test_steps_weigh_as_configured():
     torch.testing.assert_close(released, 0.5 * (noise[1] ** 2).mean((1, 2)), rtol=0.02, atol=0)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["cross", "hcaa"])
+def test_a_residual_keeps_what_the_hand_knows(kind: str):
+    """Where the meeting answers nothing, a hand goes on with its own features; without a residual they are lost."""
+    kept, lost = (networks(tiny(FusionConfig(kind, residual=residual))) for residual in (True, False))
+    for net in (kept, lost):
+        for parameter in net.left.fusion.parameters():
+            parameter.zero_()
+    x, t, features, positions = inputs(kept.config)
+    own, other = (kept.left.down(x[:, i], t, features[:, i, :, :16].mT, positions.mT.flatten(1, 2)) for i in (0, 1))
+    torch.testing.assert_close(kept.left.fuse(own, other), own.x)
+    assert not lost.left.fuse(own, other).any()
+
+
 def test_a_single_stream_moves_both_hands():
     """The baseline: both hands' poses and positions reach both hands' answers; it is used and trained as two are."""
     config = tiny(FUSIONS["none"], streams="single")
