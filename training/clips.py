@@ -19,7 +19,7 @@ from s2c_blender.model.camera import to_piano
 from s2c_blender.model.config import FPS, ModelConfig
 from s2c_blender.model.features import hearable
 from s2c_blender.model.mano import neutral
-from s2c_blender.outputs import whole_file
+from s2c_blender.outputs import one_sentence, whole_file
 from training.layout import Clip, annotation_path, audio_path, midi_path, read_camera, read_clip
 
 FORMAT = 1  # of what is cached
@@ -135,7 +135,7 @@ def _read(path: Path, name: str, stamp: str, warn: Warn) -> Motion | None:
 
 
 def _write(path: Path, motion: Motion, stamp: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     arrays = {"positions": motion.positions, "poses": motion.poses, "valid": motion.valid}
     with whole_file(path) as part:
         np.savez(part, stamp=np.array(stamp), notes=motion.score.notes, pedal=motion.score.pedal, **arrays)
@@ -149,7 +149,12 @@ def _sound(root: Path, name: str, cache: Path) -> np.ndarray:
     path = cache / "sound" / f"{name}.npy"
     if not path.is_file() or path.stat().st_mtime_ns < source.stat().st_mtime_ns:
         samples, rate = load_audio(source)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         with whole_file(path) as part:
             np.save(part, hearable(samples[:, 0], rate))
     return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _make_folder(folder: Path) -> None:
+    with one_sentence(folder):
+        folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from s2c_blender.core.keyboard import HIGHEST, LOWEST, key_x
 from s2c_blender.core.notes import Score
-from s2c_blender.errors import UserError
+from s2c_blender.errors import INPUT_FAILED, UserError
 from s2c_blender.model.config import FPS, FrameConfig, ModelConfig
 from s2c_blender.model.features import Recording, window_input
 from training.clips import Motion, Warn, load_motion
@@ -64,8 +64,8 @@ class MotionData:
                 if len(clip) < config.window:
                     raise UserError(f"{name} is shorter than the model's window of {config.window / FPS:g} s.")
             except UserError as error:
-                if error.exit_code != UserError("").exit_code:
-                    raise  # not the clip's fault
+                if error.exit_code != INPUT_FAILED:
+                    raise  # it is not the clip's fault
                 warn(f"{error} It is left out.")
                 continue
             clips.append(clip)

@@ -44,7 +44,8 @@ def _missing(notes: np.ndarray, severity: float) -> np.ndarray:
     np.minimum.at(low, moment, notes["pitch"])
     np.maximum.at(high, moment, notes["pitch"])
     inner = (notes["pitch"] > low[moment]) & (notes["pitch"] < high[moment])
-    return np.minimum(MISSED * severity * quiet * np.where(inner, 2.0, 1.0), 0.5)
+    weight = quiet * np.where(inner, 2.0, 1.0)
+    return np.minimum(MISSED * severity * weight / weight.mean(), 0.5)
 
 
 def _blurred(notes: np.ndarray, severity: float, rng: np.random.Generator) -> np.ndarray:
