@@ -51,19 +51,25 @@ def evaluate(
     `autoencoder`: the folder of FID2's network, None to leave it out. `tell` hears a line a clip and warnings.
     """
     generators = _generators(models)
+    configs = [generator.config for generator in generators.values()]
+    needs = {
+        "sound": any(config.audio.encoder == "hubert" for config in configs),
+        "notes": any(config.audio.encoder == "notes" for config in configs) or pipeline,
+        "camera": any(config.frame.kind == "piano" for config in configs),
+    }
     encoder = read_encoder(autoencoder) if autoencoder else None
-    encoders = {generator.config.audio.encoder for generator in generators.values()}
     names = choose(layout.read_split(data, split), clips)
     takes: list[tuple[Take, Scores, Scores]] = []
     skipped: dict[str, str] = {}
     for i, name in enumerate(names):
         try:
-            take = read_take(data, name, seconds, sound="hubert" in encoders, notes="notes" in encoders or pipeline)
-            takes.append((take, *play(take, generators, range(seeds), encoder, pipeline)))
-            tell(f"{i + 1} of {len(names)}: {name}")
+            take = read_take(data, name, seconds, **needs)
         except UserError as error:
             skipped[name] = str(error)
             tell(f"{i + 1} of {len(names)}: left out. {error}")
+            continue
+        takes.append((take, *play(take, generators, range(seeds), encoder, pipeline)))
+        tell(f"{i + 1} of {len(names)}: {name}")
     if not takes:
         first = f" The first: {next(iter(skipped.values()))}" if skipped else ""
         raise UserError(f"No clip of {split} in {data} could be used.{first}")

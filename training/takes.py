@@ -94,10 +94,12 @@ def choose(names: list[str], count: int | None) -> list[str]:
     return sorted(pool, key=lambda name: (*places[name], name.split("/")[0]))[:count]
 
 
-def read_take(root: Path, name: str, seconds: float | None, *, sound: bool, notes: bool) -> Take:
+def read_take(
+    root: Path, name: str, seconds: float | None, *, sound: bool = False, notes: bool = False, camera: bool = False
+) -> Take:
     """A clip of a folder in PianoMotion10M's layout, cut to whole windows within `seconds`.
 
-    `sound`, `notes`: which of them must be there. UserError when they are not, or the clip is damaged or too short.
+    `sound`, `notes`, `camera`: what must be known of it. UserError when it is not, or the clip is damaged or too short.
     """
     clip = layout.read_clip(root, name)
     if name.count("/") != 2:
@@ -119,8 +121,10 @@ def read_take(root: Path, name: str, seconds: float | None, *, sound: bool, note
         heard, rate = load_audio(path)
         samples = hearable(heard[:, 0], rate)
     recording = Recording(score or Score(np.zeros(0, NOTE)), samples)
-    camera = layout.read_camera(root, name.split("/")[0]) or _found(motion, score)
-    return Take(name, motion[:whole], camera, recording, score is not None)
+    place = layout.read_camera(root, name.split("/")[0]) or _found(motion, score)
+    if camera and place is None:
+        raise UserError(f"{name} does not tell where its piano is, which a model in the piano's frame needs.")
+    return Take(name, motion[:whole], place, recording, score is not None)
 
 
 def _found(motion: Motion, score: Score | None) -> Camera | None:

@@ -42,8 +42,7 @@ def train(
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    clips = [clip for clip in _motions(data, "train", HOURS, tell) if len(clip) >= FRAMES]
-    unseen = [clip for clip in _motions(data, "valid", HOURS / 20, tell) if len(clip) >= FRAMES]
+    clips, unseen = _motions(data, "train", HOURS, tell), _motions(data, "valid", HOURS / 20, tell)
     chances = np.array([len(clip) - FRAMES + 1.0 for clip in clips])
     encoder, decoder = PoseEncoder(), PoseDecoder()
     networks = nn.ModuleList([encoder, decoder])
@@ -73,13 +72,12 @@ def _motions(data: Path, split: str, hours: float, tell: Callable[[str], None]) 
     names = layout.read_split(data, split)
     for name in choose(names, len(names)):
         try:
-            poses = read_take(data, name, None, sound=False, notes=False).in_frame("piano")
+            motion = read_take(data, name, None, camera=True).in_frame("piano")
         except UserError as error:
             tell(f"left out: {error}")
             continue
-        if poses is not None:
-            found.append(np.concatenate([poses.poses[1], poses.poses[0]], axis=1).astype(np.float32))
-            frames += len(poses)
+        found.append(np.concatenate([motion.poses[1], motion.poses[0]], axis=1).astype(np.float32))
+        frames += len(motion)
         if frames >= hours * 3600 * FPS:
             break
     if not found:
