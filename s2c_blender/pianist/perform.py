@@ -41,7 +41,8 @@ def perform(
     """Play `score`: a motion at `fps` from time 0 to one second after the last note, and what became of the notes.
 
     prior: a motion of the same music (any fps) whose postures the hands keep where the keys allow it: the generator's.
-    seed: varies posture and strokes as a player's repetitions do; the same seed gives the same motion.
+    seed: varies posture and strokes as a player's repetitions do, where no prior does that; the same seed gives the
+        same motion.
     creativity: 0..1, how far two seeds' motions differ; 0 not at all.
     on_progress: called with 0..1; what it raises ends the work.
     """
@@ -133,11 +134,13 @@ class _Player:
         self.wrist = strokes.wrist_path(notes, self.sign, self.time, p)
         self.posture = p.posture(self.wrist[:, 0], self.wrist[:, 1])
         self.dip_offset = np.zeros((frames, 4))
-        if prior is not None:
+        self.swing = np.zeros((frames, kinematics.DOF))
+        if prior is not None:  # which brings its own variation
             self._follow(prior, side)
-        self.posture += strokes.variation(frames, fps, whim, p)
-        self.swing = strokes.swing(notes, self.time, fps, whim, p)
-        self.posture += self.swing
+        else:
+            self.posture += strokes.variation(frames, fps, whim, p)
+            self.swing = strokes.swing(notes, self.time, fps, whim, p)
+            self.posture += self.swing
         self.q = np.zeros((frames, kinematics.DOF))
         self.missed = notes[:0]
 
