@@ -20,12 +20,12 @@ import torch
 
 from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED, UserError
 from s2c_blender.generate import versions
-from s2c_blender.model.config import FPS
+from s2c_blender.model.config import FPS, ModelConfig
 from s2c_blender.model.generator import Generator
 from s2c_blender.outputs import check_writable, whole_file
 
 from . import layout
-from .gesture_autoencoder import AUTOENCODER, read_encoder
+from .gesture_autoencoder import AUTOENCODER, PoseEncoder, read_encoder
 from .players import PIANIST, Scores, features_of, play
 from .report import Column, Table, markdown
 from .takes import Take, choose, read_take
@@ -59,7 +59,9 @@ def evaluate(
     }
     encoder = read_encoder(autoencoder) if autoencoder else None
     names = choose(layout.read_split(data, split), clips)
-    takes: list[tuple[Take, Scores, Scores]] = []
+    takes: list[Take] = []
+    raw: list[Scores] = []
+    finished: list[Scores] = []
     skipped: dict[str, str] = {}
     for i, name in enumerate(names):
         try:
@@ -68,30 +70,33 @@ def evaluate(
             skipped[name] = str(error)
             tell(f"{i + 1} of {len(names)}: left out. {error}")
             continue
-        takes.append((take, *play(take, generators, range(seeds), encoder, pipeline)))
+        imagined, played = play(take, generators, range(seeds), encoder, pipeline)
+        takes.append(take)
+        raw.append(imagined)
+        finished.append(played)
         tell(f"{i + 1} of {len(names)}: {name}")
     if not takes:
         first = f" The first: {next(iter(skipped.values()))}" if skipped else ""
         raise UserError(f"No clip of {split} in {data} could be used.{first}")
-    real = [features_of(take.in_frame("piano"), encoder) for take, _, _ in takes]
+    real = [features_of(take.in_frame("piano"), encoder) for take in takes]
     with_first = [(name, next(iter(generators))) for name in list(generators)[1:]]
-    tables = [_table("Raw motion, before contacts", [raw for _, raw, _ in takes], with_first, real)]
+    tables = [_table("Raw motion, before contacts", raw, with_first, real)]
     if pipeline:
         pairs = with_first + [(name, PIANIST) for name in generators]
-        tables.append(_table("Finished motion, after contacts", [done for _, _, done in takes], pairs, real))
-    windows = sum(len(take.truth.windows()) for take, _, _ in takes)
-    length = sum(len(take.truth) for take, _, _ in takes) / FPS
+        tables.append(_table("Finished motion, after contacts", finished, pairs, real))
     return {
         "models": {name: str(folder) for name, folder in zip(generators, models, strict=True)},
         "data": str(data),
         "split": split,
         "seeds": list(range(seeds)),
-        "clips": [take.name for take, _, _ in takes],
+        "clips": [take.name for take in takes],
         "skipped": skipped,
-        "windows": windows,
-        "notes": _notes(
-            [take for take, _, _ in takes], split, seeds, windows, length, len(skipped), encoder is not None
-        ),
+        "windows": sum(len(take.truth.windows()) for take in takes),
+        "notes": [
+            f"Split {split} of {data}, {seeds} seeds.",
+            *_notes(takes, configs, encoder),
+            *([f"{len(skipped)} clips were left out; they are listed at the end."] if skipped else []),
+        ],
         "tables": [table.as_dict() for table in tables],
         "versions": versions(),
     }
@@ -111,31 +116,27 @@ def _table(title: str, scores: list[Scores], pairs: list[tuple[str, str]], real:
     return Table(title, [column for column in columns if column.names], pairs, real)
 
 
-def _notes(
-    takes: list[Take], split: str, seeds: int, windows: int, length: float, skipped: int, encoder: bool
-) -> list[str]:
+def _notes(takes: list[Take], configs: list[ModelConfig], encoder: PoseEncoder | None) -> list[str]:
     """What must be known to read the tables, in a sentence each."""
     performers = sorted({take.name.split("/")[0] for take in takes})
-    pieces = {take.name.split("/")[1] for take in takes}
+    pieces = {"/".join(take.name.split("/")[1:-1]) for take in takes}  # a piece may have several performers
+    windows, frames = (
+        sum(map(len, parts)) for parts in zip(*((t.truth.windows(), t.truth) for t in takes), strict=True)
+    )
     notes = [
-        f"{len(takes)} clips of the split {split}, {length / 60:.1f} minutes, {windows} windows of 8 s, "
-        f"{len(pieces)} pieces, performers: {', '.join(performers)}; {seeds} seeds.",
+        f"{len(takes)} clips, {frames / FPS / 60:.1f} minutes, {windows} windows of 8 s, {len(pieces)} pieces, "
+        f"performers: {', '.join(performers)}."
     ]
-    if skipped:
-        notes.append(f"{skipped} clips were left out; they are listed at the end.")
-    if not encoder:
+    if any(take.camera is None for take in takes):
+        notes.append("FID2, F_dist and figures of keys leave out clips that do not tell where their piano is.")
+    if not all(take.has_notes for take in takes):
+        notes.append("Figures of keys leave out clips without MIDI.")
+    if encoder is None:
         notes.append("FID2 and F_dist are left out: no gesture autoencoder was given.")
-    elif any(take.camera is None for take in takes):
-        notes.append(
-            "FID2 and F_dist are left out for clips that do not tell where their piano is: the gesture autoencoder "
-            "knows hands in the piano's frame."
-        )
-    elif windows <= 256:
+    else:
         notes.append(f"FID2 depends on the number of windows: compare only figures of the same {windows} windows.")
-    if not all(take.has_notes and take.camera for take in takes):
-        notes.append("Figures of keys leave out clips without MIDI, and clips that do not tell where their piano is.")
-    if not split.startswith("train") and any(take.camera is None for take in takes):
-        notes.append("Distances are thousandths of the camera's unit, which is nearly a metre.")
+    if any(config.frame.kind == "camera" for config in configs):
+        notes.append("mm of models in the camera's frame are thousandths of its unit, which is nearly a metre.")
     return notes
 
 

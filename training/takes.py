@@ -86,12 +86,12 @@ def choose(names: list[str], count: int | None) -> list[str]:
     of_piece, of_performer = Counter(), defaultdict(list)
     places = {}
     for name in pool:
-        performer, piece, _ = name.split("/", 2)
+        performer, piece = name.split("/")[0], name.rpartition("/")[0]
         if piece not in of_performer[performer]:
             of_performer[performer].append(piece)
-        places[name] = (of_piece[performer, piece], of_performer[performer].index(piece))
-        of_piece[performer, piece] += 1
-    return sorted(pool, key=lambda name: (*places[name], name.split("/")[0]))[:count]
+        places[name] = (of_piece[piece], of_performer[performer].index(piece), performer)
+        of_piece[piece] += 1
+    return sorted(pool, key=places.__getitem__)[:count]
 
 
 def read_take(
@@ -102,8 +102,6 @@ def read_take(
     `sound`, `notes`, `camera`: what must be known of it. UserError when it is not, or the clip is damaged or too short.
     """
     clip = layout.read_clip(root, name)
-    if name.count("/") != 2:
-        raise UserError(f"{name} is not a name of the form performer/piece/clip.")
     motion = at_30(clip)
     limit = len(motion) if seconds is None else min(len(motion), round(seconds * FPS))
     whole = limit // WINDOW * WINDOW

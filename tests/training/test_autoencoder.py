@@ -44,7 +44,7 @@ def test_decoder_answers_in_the_encoders_shape():
 
 def test_training_restores_better_than_the_mean_pose_and_repeats_itself(data):
     told = []
-    encoder, errors = train(data, 40, tell=told.append)
+    _, errors = train(data, 40, tell=told.append)
     assert errors["rms_deg"] < 0.9 * errors["mean_pose_rms_deg"]
     assert sum("left out" in line for line in told) == 1
     short, again, other = (train(data, 2, seed)[0].state_dict() for seed in (0, 0, 1))
