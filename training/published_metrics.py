@@ -30,27 +30,26 @@ def frechet_gesture_distance(real: np.ndarray, fake: np.ndarray) -> float:
     for motion in (np.asarray(real, float), np.asarray(fake, float)):
         mean = motion.mean(axis=0)
         moments += [mean, (motion.T @ motion - frames * np.outer(mean, mean)) / (frames - 1)]
-    return _frechet(*moments)
+    mean_a, cov_a, mean_b, cov_b = moments
+    # The trace of the square root is the sum of the square roots of the product's eigenvalues. Those that should be
+    # zero come out as small numbers of either sign; the real part leaves the negative ones out.
+    root = np.sqrt(np.linalg.eigvals(cov_a @ cov_b).astype(complex)).real.sum()
+    return float(np.sum((mean_a - mean_b) ** 2) + np.trace(cov_a) + np.trace(cov_b) - 2.0 * root)
 
 
 def frechet_feature_distance(real: np.ndarray, fake: np.ndarray) -> float:
     """FID2: Frechet distance between two sets of gesture features [samples, F], see gesture_autoencoder.py.
 
     With fewer samples than features the covariances are singular and the released code's matrix square root is not
-    exact; the eigenvalues used here still are.
+    exact; here no root of a covariance is needed. With A and B the centred samples over root (samples - 1), whose
+    squares A'A and B'B are the covariances, the trace of the root of A'A B'B is the sum of the singular values of AB'.
     """
     real, fake = np.asarray(real, float), np.asarray(fake, float)
-    return _frechet(real.mean(axis=0), np.cov(real, rowvar=False), fake.mean(axis=0), np.cov(fake, rowvar=False))
-
-
-def _frechet(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray) -> float:
-    """Squared Frechet distance of two Gaussians, |mean difference|^2 + tr(A + B - 2 sqrt(A B)).
-
-    The trace of the square root is the sum of the square roots of the product's eigenvalues. Those that should be
-    zero come out as small numbers of either sign; the real part leaves the negative ones out.
-    """
-    root = np.sqrt(np.linalg.eigvals(cov_a @ cov_b).astype(complex)).real.sum()
-    return float(np.sum((mean_a - mean_b) ** 2) + np.trace(cov_a) + np.trace(cov_b) - 2.0 * root)
+    a, b = ((x - x.mean(axis=0)) / np.sqrt(len(x) - 1) for x in (real, fake))
+    a, b = (np.linalg.qr(x, mode="r") if len(x) > x.shape[1] else x for x in (a, b))  # the same square, fewer rows
+    root = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    apart = np.sum((real.mean(axis=0) - fake.mean(axis=0)) ** 2)
+    return float(apart + np.sum(a**2) + np.sum(b**2) - 2.0 * root)
 
 
 def feature_distance(real: np.ndarray, fake: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from .players import Scored
 from .published_metrics import feature_distance, frechet_feature_distance
 
-DRAWS, FEATURE_DRAWS = 2000, 200  # of the bootstrap; a Frechet distance of features takes milliseconds
+DRAWS, FEATURE_DRAWS = 2000, 500  # of the bootstrap; a Frechet distance of features takes milliseconds
 INTERVAL = 2.5, 97.5  # percent
 
 # name: what the table calls it, and its decimals
@@ -137,7 +137,7 @@ class Table:
             if name in theirs and name != "real_time"
         }
         some = [[column.gestures(self.real, draw) for draw in clips[: FEATURE_DRAWS + 1]] for column in (a, b)]
-        for name in some[0][0].keys() & some[1][0].keys():
+        for name in (name for name in some[0][0] if name in some[1][0]):
             both = [(x[name].mean(), y[name].mean()) for x, y in zip(*some, strict=True) if name in x and name in y]
             drawn[name] = np.array([x - y for x, y in both])
         found = {}
