@@ -4,6 +4,7 @@
 
 import csv
 import re
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def _read_corpus(folder: Path) -> list[Piece]:
                 held_out += 1
                 split = "valid" if held_out % 2 else "test"
             pieces.append(Piece(f"{number:04d}", split, Score(make_notes(*fields, hands[span]), pedal[steps])))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"The corpus in {folder} is damaged ({error}); copy it again.") from error
     return pieces
 
