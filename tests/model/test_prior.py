@@ -169,6 +169,15 @@ def test_the_bundled_model_is_the_default(midi: Path, model: Path, tmp_path: Pat
     assert result.motion.meta["prior"]["sampler"] == "dpm"
 
 
+@pytest.mark.skipif(not prior.BUNDLED.exists(), reason="this checkout comes without the bundled model")
+def test_the_bundled_model_is_whole_and_plays(midi: Path):
+    assert sum(path.stat().st_size for path in prior.BUNDLED.iterdir()) <= 40e6
+    result = generate(Job(str(midi), device="cpu", duration=2.0))
+    assert result.motion.meta["prior"]["steps"] == 10
+    assert result.report["notes_played"] == result.report["notes_found"]
+    assert not result.report["warnings"]
+
+
 def test_creativity_scales_how_far_takes_differ(midi: Path, model: Path):
     def apart(creativity: float) -> float:
         one, other = (
