@@ -9,8 +9,9 @@ from torch import nn
 
 
 def averaged(networks: nn.Module) -> nn.Module:
-    """A copy of networks that is not trained, to keep their average in."""
-    return copy.deepcopy(networks).requires_grad_(False).eval()
+    """A copy of networks that is not trained, to keep their average in; what they have in `frozen` is shared."""
+    shared = {id(part): part for part in getattr(networks, "frozen", ())}
+    return copy.deepcopy(networks, shared).requires_grad_(False).eval()
 
 
 @torch.no_grad()

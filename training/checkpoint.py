@@ -40,7 +40,7 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], told: Mapping[s
     UserError when it cannot be written; older ones then stay.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    metadata = {"step": str(step), "check": str(_check(tensors)), "told": json.dumps(told)}
+    metadata = {"step": str(step), "check": str(checksum(tensors)), "told": json.dumps(told)}
     path = folder / f"checkpoint-{step:08d}.safetensors"
     part = folder / f".{path.name}.part"
     try:
@@ -106,7 +106,7 @@ def _load(path: Path) -> Checkpoint:
     with safe_open(path, "pt") as file:
         metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dictionary
-    if str(_check(tensors)) != metadata["check"]:
+    if str(checksum(tensors)) != metadata["check"]:
         raise ValueError("its checksum is wrong")
     return Checkpoint(int(metadata["step"]), tensors, json.loads(metadata["told"]))
 
@@ -116,11 +116,11 @@ def _found(folder: Path) -> list[Path]:
     return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
 
 
-def _check(tensors: Mapping[str, Tensor]) -> int:
-    """CRC-32 over all values in the order of their names."""
+def checksum(tensors: Mapping[str, Tensor]) -> int:
+    """CRC-32 over all values, on the processor, in the order of their names."""
     check = 0
     for name in sorted(tensors):
-        check = zlib.crc32(tensors[name].flatten().view(torch.uint8).numpy(), check)
+        check = zlib.crc32(tensors[name].detach().flatten().view(torch.uint8).numpy(), check)
     return check
 
 

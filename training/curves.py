@@ -5,8 +5,7 @@
 import csv
 from pathlib import Path
 
-from s2c_blender.errors import ENVIRONMENT, UserError
-from s2c_blender.outputs import whole_file, write_failed
+from s2c_blender.outputs import one_sentence, whole_file
 
 COLUMNS = (
     *("step", "split", "left", "right", "learning_rate", "norm", "seconds"),  # left, right: loss; norm: of the gradient
@@ -15,7 +14,7 @@ COLUMNS = (
 
 
 class Curves:
-    """A file of curves that is open for more rows."""
+    """The file of a run's curves."""
 
     def __init__(self, path: Path, step: int):
         """Go on after `step`: later rows, of steps that are done again, are taken out."""
@@ -28,19 +27,12 @@ class Curves:
             writer.writeheader()
             writer.writerows(rows)
         self._path = path
-        self._file = path.open("a", newline="", encoding="utf-8", buffering=1)
-        self._writer = csv.DictWriter(self._file, COLUMNS)
 
     def add(self, step: int, split: str, **values: float) -> None:
         """Write a row; UserError when the disk refuses it."""
         told = {name: f"{value:.6g}" for name, value in values.items()}
-        try:
-            self._writer.writerow({"step": step, "split": split, **told})
-        except OSError as error:
-            raise UserError(write_failed(self._path, error), ENVIRONMENT) from error
-
-    def close(self) -> None:
-        self._file.close()
+        with one_sentence(self._path), self._path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS).writerow({"step": step, "split": split, **told})
 
 
 def _whole(row: dict) -> bool:

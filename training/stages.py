@@ -107,11 +107,11 @@ class GestureStage(nn.Module):
         self.hands = make_hands(config)
         self.diffusion = Diffusion(config.diffusion)
         self._steps = config.diffusion.steps
-        self._frozen = (predictors.requires_grad_(False).eval(),)  # in a tuple: no part of what is trained
+        self.frozen = (predictors.requires_grad_(False).eval(),)  # in a tuple: no part of what is trained
 
     def to(self, device: str) -> "GestureStage":
         """As of any module, with the frozen predictors."""
-        self._frozen[0].to(device)
+        self.frozen[0].to(device)
         return super().to(device)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -122,13 +122,13 @@ class GestureStage(nn.Module):
 
     def _loss(self, batch: Batch, noise: Tensor, t: Tensor) -> Tensor:
         with torch.no_grad():
-            features, positions = self._frozen[0].hear(batch.heard)
+            features, positions = self.frozen[0].hear(batch.heard)
         condition = self.hands.condition(features, positions)
         return self.diffusion.loss(self.hands, batch.poses, noise, t, condition)
 
     def state(self) -> State:
         """What a model folder has of both stages."""
-        states = self._frozen[0].state()
+        states = self.frozen[0].state()
         for hand, net in self.hands.named_children():
             states[hand] |= {f"gesture.{name}": value for name, value in net.state_dict().items()}
         return states

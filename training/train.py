@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from s2c_blender.audio.device import choose_device, memory_told
 from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED, UserError
-from s2c_blender.model.config import ModelConfig
+from s2c_blender.model.config import FPS, ModelConfig
 from s2c_blender.model.weights import read_config, save_model
 from s2c_blender.outputs import check_folder
 from training import checkpoint
@@ -88,11 +89,13 @@ def train(job: Job, place: Place) -> ModelConfig:
     check_folder(job.out)
     job.out.mkdir(parents=True, exist_ok=True)
     settings = getattr(job.training, job.stage)
-    found = checkpoint.load_last(job.out, print_warning)
-    wanted = job.training.of(job.stage)
-    if found and found.told["run"] != wanted:
-        raise UserError(f"{job.out} holds a run of another configuration or stage: choose another folder.")
     config, predictors = _begun(job)
+    wanted = job.training.of(job.stage)
+    if predictors:
+        wanted["positions"] = checkpoint.checksum(dict(predictors.named_parameters()))
+    found = checkpoint.load_last(job.out, print_warning)
+    if found and found.told["run"] != wanted:
+        raise UserError(f"{job.out} holds a run of another configuration, stage or positions: choose another folder.")
     data = _load(job, config, place)
     if found:
         config = replace(config, frame=ModelConfig.from_json(found.told["model"]).frame)
@@ -108,7 +111,7 @@ def train(job: Job, place: Place) -> ModelConfig:
     else:
         networks = GestureStage(config, predictors)
     with memory_told(place.device):
-        run = _Run(job, settings, place, config, networks.to(place.device))
+        run = _Run(job, settings, place, config, networks.to(place.device), wanted)
         if found:
             checkpoint.restore(found, run.networks, run.average, run.optimiser)
         run.go(data, found.step if found else 0)
@@ -140,6 +143,8 @@ def _load(job: Job, config: ModelConfig, place: Place) -> MotionData:
     data = MotionData.load(job.data, "train", config, job.cache, print_warning if not place.rank else _nothing)
     if place.world > 1 and not place.rank:
         dist.barrier()
+    if not place.rank:
+        print(f"{len(data.clips)} clips, {sum(map(len, data.clips)) / FPS / 3600:.2f} h to learn from", flush=True)
     return data
 
 
@@ -150,9 +155,18 @@ def _nothing(sentence: str) -> None:
 class _Run:
     """A stage in training."""
 
-    def __init__(self, job: Job, settings: StageSettings, place: Place, config: ModelConfig, networks: nn.Module):
+    def __init__(
+        self,
+        job: Job,
+        settings: StageSettings,
+        place: Place,
+        config: ModelConfig,
+        networks: PositionStage | GestureStage,
+        told: dict[str, Any],
+    ):
+        """`told`: what a checkpoint must say of a run that goes on as this one."""
         self.job, self.settings, self.place, self.config = job, settings, place, config
-        self.networks = networks
+        self.networks, self.told = networks, told
         trained = [value for value in networks.parameters() if value.requires_grad]
         matrices = [value for value in trained if sum(n > 1 for n in value.shape) > 1]
         others = [value for value in trained if sum(n > 1 for n in value.shape) <= 1]
@@ -254,8 +268,7 @@ class _Run:
     def keep(self, step: int) -> None:
         """Write a checkpoint."""
         tensors = checkpoint.state_of(self.networks, self.average, self.optimiser)
-        told = {"run": self.job.training.of(self.job.stage), "model": self.config.to_json()}
-        checkpoint.save(self.job.out, step, tensors, told)
+        checkpoint.save(self.job.out, step, tensors, {"run": self.told, "model": self.config.to_json()})
 
 
 def learning_rate(settings: StageSettings, step: int) -> float:

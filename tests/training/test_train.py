@@ -24,7 +24,7 @@ from s2c_blender.model.generator import Generator
 from s2c_blender.model.weights import load_state, read_config
 from tests.conftest import REPO
 from tests.training.tiny_data import write_config, write_data
-from training import checkpoint, train
+from training import checkpoint, export, train
 from training.settings import StageSettings, read_training
 
 ENVIRON = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
@@ -124,6 +124,17 @@ def test_a_run_ends_in_a_model_that_plays(data, positions, gestures):
     assert np.isfinite(poses).all()
 
 
+def test_a_model_is_stored_in_half_precision(gestures, tmp_path, capsys):
+    assert export.main([str(gestures), str(tmp_path / "model")]) == 0
+    assert read_config(tmp_path / "model") == read_config(gestures / train.MODEL)
+    assert load_file(tmp_path / "model" / "left.safetensors")["gesture.out.weight"].dtype == torch.float16
+    stored, learned = (load_state(folder, "right", "") for folder in (tmp_path / "model", gestures / train.MODEL))
+    assert stored.keys() == learned.keys()
+    assert all(torch.allclose(stored[name], value, atol=1e-3) for name, value in learned.items())
+    assert export.main([str(tmp_path / "none"), str(tmp_path / "other")]) == 1
+    assert "holds no model" in capsys.readouterr().err
+
+
 def test_killed_at_any_time_and_started_again_it_ends_with_the_same_weights(data, config, positions, tmp_path):
     changes = {"steps": 24, "validate_every": 100, "keep_every": 3}
     config = write_config(tmp_path / "c.json", gestures=changes)
@@ -213,6 +224,12 @@ def test_gestures_want_the_positions_they_build_on(data, config, positions, tmp_
     other = write_config(tmp_path / "c.json", model=model)
     assert train.main(arguments(data, other, "gestures", tmp_path / "run", "--positions", positions)) == 1
     assert "another audio" in capsys.readouterr().err
+
+
+def test_gestures_do_not_go_on_with_other_positions(data, config, gestures, tmp_path, capsys):
+    other = finished(data, write_config(tmp_path / "c.json", positions={"seed": 9}), "positions", tmp_path / "other")
+    assert train.main(arguments(data, config, "gestures", gestures, "--positions", other)) == 1
+    assert "positions" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_its_checkpoint_whole(data, tmp_path, capsys):
