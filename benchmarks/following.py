@@ -25,7 +25,7 @@ from s2c_blender.core.notes import LEFT, RIGHT
 from s2c_blender.pianist import perform
 
 BEFORE, AFTER = 0.30, 0.10  # s around a stroke in which a finger is not idle
-PIECE = Path(__file__).parents[1] / "demo" / "fur_elise.mid"
+PIECE, SECONDS = Path(__file__).parents[1] / "demo" / "fur_elise.mid", 14.0
 COLUMNS = ("wrist, mm", "wrist, degrees", "idle fingers, degrees", "busy fingers, degrees", "kept")
 
 
@@ -80,7 +80,7 @@ def main() -> None:
         return
     from training.performers import HELD_OUT, PERFORMERS
 
-    score = read_midi(PIECE)
+    score = read_midi(PIECE).cut(0.0, SECONDS)
     alone = perform(score, seed=1)[0]
     for name in HELD_OUT:
         raw = perform(score, performer=PERFORMERS[name], fps=30, seed=2)[0]
