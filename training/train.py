@@ -180,7 +180,7 @@ class _Run:
     def go(self, data: MotionData, done: int) -> None:
         """All steps from `done` on."""
         settings, place = self.settings, self.place
-        model = DistributedDataParallel(self.networks, broadcast_buffers=False) if place.world > 1 else self.networks
+        model = DistributedDataParallel(self.networks) if place.world > 1 else self.networks
         batches = Steps(data, settings.batch, settings.seed, place.rank, settings.mishear)
         first = place.rank == 0
         if first:

@@ -238,19 +238,19 @@ def test_a_loss_that_is_no_number_ends_the_run_with_its_checkpoint_whole(data, t
     assert "lower the learning rate" in capsys.readouterr().err
 
 
-def test_two_processes_train_one_model(data, config, positions, tmp_path):
+def test_two_processes_train_one_model(data, config, positions, gestures, tmp_path):
     run = tmp_path / "two"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "tests.training.two_ranks", *arguments(data, config, "positions", run)]
+    command += ["-m", "tests.training.two_ranks", *arguments(data, config, "gestures", run, "--positions", positions)]
     done = subprocess.run(command, env=ENVIRON, cwd=REPO, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     ranks = [load_file(tmp_path / f"two.rank{rank}.safetensors") for rank in (0, 1)]
     assert_same(ranks[1], ranks[0])
     ours = {name.removeprefix("weights."): value for name, value in tensors(run).items() if name.startswith("weights.")}
     assert_same(ours, ranks[0])
-    alone = tensors(positions)
+    alone = tensors(gestures)
     assert any(not torch.equal(value, alone[f"weights.{name}"]) for name, value in ours.items())
-    assert [int(row["step"]) for row in rows(run)] == [int(row["step"]) for row in rows(positions)]
+    assert [int(row["step"]) for row in rows(run)] == [int(row["step"]) for row in rows(gestures)]
 
 
 def test_learning_rate_rises_and_falls():
