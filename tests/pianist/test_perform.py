@@ -159,6 +159,17 @@ def test_prior_shapes_the_posture_and_the_keys_are_still_played():
     assert metrics.accuracy(metrics.presses_by_hands(times, pads), led.notes).f1 == 1.0
 
 
+def test_a_prior_keeps_its_bounce():
+    score = line([60, 64, 67, 64] * 3, 3)
+    bouncing, _ = perform(score, performer=Performer(bounce=0.012))
+    led, _ = perform(score, prior=bouncing)
+
+    def bounce(motion):
+        return np.diff(motion.right_position[60:-60, 2]).std()
+
+    assert bounce(led) > 0.6 * bounce(bouncing)
+
+
 def test_progress_rises_to_one_and_can_stop_the_work():
     told = []
     perform(line([60, 62, 64, 62] * 7, 1), on_progress=told.append)  # 29 s: three windows
