@@ -115,10 +115,17 @@ class GestureStage(nn.Module):
         return super().to(device)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Each hand's loss [2] at random steps of the diffusion; the noise is the hands' own, the step the same."""
-        device = batch.poses.device
-        t = torch.randint(self._steps, (len(batch.poses),), device=device)
-        return self._loss(batch, torch.randn_like(batch.poses), t)
+        """Each hand's loss [2] at random steps of the diffusion; the noise is the hands' own, the step the same.
+
+        The steps of a batch are one from each of as many equal parts of the diffusion: as random, with less noise in
+        the loss, which differs greatly between steps.
+        """
+        return self._loss(batch, torch.randn_like(batch.poses), self._spread(batch, torch.rand(len(batch.poses))))
+
+    def _spread(self, batch: Batch, places: Tensor) -> Tensor:
+        """Diffusion steps [B], each at a place (0 to 1) of its part."""
+        t = ((torch.arange(len(places)) + places) / len(places) * self._steps).long()
+        return t.clamp(max=self._steps - 1).to(batch.poses.device)  # sums just below the end are rounded up to it
 
     def _loss(self, batch: Batch, noise: Tensor, t: Tensor) -> Tensor:
         with torch.no_grad():
@@ -139,9 +146,8 @@ class GestureStage(nn.Module):
         random = torch.Generator().manual_seed(0)
         losses = []
         for batch in batches:
-            size, device = len(batch.poses), batch.poses.device
-            t = ((torch.arange(size, device=device) + 0.5) / size * self._steps).long()
-            noise = torch.randn(batch.poses.shape, generator=random).to(device)
+            t = self._spread(batch, torch.full((len(batch.poses),), 0.5))
+            noise = torch.randn(batch.poses.shape, generator=random).to(batch.poses.device)
             losses.append(self._loss(batch, noise, t))
         return _losses(torch.stack(losses))
 
