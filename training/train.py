@@ -11,8 +11,6 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from s2c_blender.audio.device import choose_device, memory_told
+from s2c_blender.audio.device import memory_told
 from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED, UserError
 from s2c_blender.model.config import FPS, ModelConfig
 from s2c_blender.model.weights import read_config, save_model
@@ -32,21 +30,13 @@ from training import checkpoint
 from training.average import average_into, averaged
 from training.curves import Curves
 from training.dataset import Batch, MotionData, Steps, print_warning
+from training.processes import Place, joined
 from training.settings import HEARD, Stage, StageSettings, Training, read_training
 from training.signals import stop_asked
 from training.stages import VALIDATION_WINDOWS, GestureStage, PositionStage, sampled, trained_predictors
 
 MODEL = "model"  # folder of a run with what it has learned so far
 TOLD_EVERY = 100  # steps
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where this process trains, of how many."""
-
-    device: str
-    rank: int = 0
-    world: int = 1
 
 
 @dataclass(frozen=True)
@@ -61,24 +51,6 @@ class Job:
     hubert: Path | None = None  # for models that listen to sound
     cache: Path | None = None  # of converted clips; None: in the data folder
     workers: int = 0  # processes that prepare batches, besides the one that trains
-
-
-@contextmanager
-def joined(device: str) -> Iterator[Place]:
-    """This process's place; under torchrun, joined with the others."""
-    device = choose_device(device)[0]
-    world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-    if world == 1:
-        yield Place(device)
-        return
-    if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-    try:
-        yield Place(device, rank, world)
-    finally:
-        dist.destroy_process_group()
 
 
 def train(job: Job, place: Place) -> ModelConfig:

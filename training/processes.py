@@ -1,0 +1,40 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One process of training, alone or, under torchrun, of several."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+from s2c_blender.audio.device import choose_device
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this process trains, of how many."""
+
+    device: str
+    rank: int = 0
+    world: int = 1
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Place]:
+    """This process's place; under torchrun, joined with the others."""
+    device = choose_device(device)[0]
+    world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    if world == 1:
+        yield Place(device)
+        return
+    if device == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield Place(device, rank, world)
+    finally:
+        dist.destroy_process_group()
