@@ -28,7 +28,7 @@ from .gesture_autoencoder import FRAMES, PREFIX, WEIGHTS, PoseDecoder, PoseEncod
 from .takes import choose, read_take
 
 HOURS = 4.0  # of motion at most: more does not fit into a small memory and adds little
-BATCH, RATE = 32, 3e-3
+BATCH, RATE = 64, 1e-3
 VALIDATED = 256  # windows
 
 
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.train_autoencoder", description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="clips in PianoMotion10M's layout")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="gets encoder.safetensors")
-    parser.add_argument("--steps", type=int, default=1500, metavar="N", help="default: 1500")
+    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="default: 1000")
     options = parser.parse_args(arguments)
 
     def tell(line: str) -> None:
