@@ -20,9 +20,10 @@ from s2c_blender.model.config import FPS, ModelConfig
 from s2c_blender.model.features import hearable
 from s2c_blender.model.mano import neutral
 from s2c_blender.outputs import one_sentence, whole_file
+from s2c_blender.pianist import with_hands
 from training.layout import Clip, annotation_path, audio_path, midi_path, read_camera, read_clip
 
-FORMAT = 1  # of what is cached
+FORMAT = 2  # of what is cached
 Warn = Callable[[str], None]
 
 
@@ -76,7 +77,7 @@ def _stamp(path: Path) -> str:
 def _converted(root: Path, name: str, kind: str, warn: Warn) -> Motion:
     """A clip read from its own files."""
     clip, midi = read_clip(root, name), midi_path(root, name)
-    score = read_midi(midi) if midi.is_file() else Score(np.zeros(0, NOTE))
+    score = with_hands(read_midi(midi)) if midi.is_file() else Score(np.zeros(0, NOTE))
     hands = [(clip.hands[side, :, 1:4], clip.hands[side, :, 4:52]) for side in (LEFT, RIGHT)]
     if kind == "piano":
         camera = read_camera(root, _performer(name)) or _found_camera(clip, hands, score, warn)

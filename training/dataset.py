@@ -115,7 +115,7 @@ class MotionData:
         """The same clips for a model whose frame fits them.
 
         Poses: mean 0 and standard deviation 1 of each channel of each hand. Positions: all of them, and x over the
-        whole keyboard, within (-REACH, REACH).
+        whole keyboard, within (-REACH, REACH); one scale for all axes, so that a millimetre is worth the same in each.
         """
         poses = [np.concatenate([clip.poses[side, clip.valid[side]] for clip in self.clips]) for side in (0, 1)]
         scale = [np.maximum(hand.std(axis=0, dtype=float), LEAST_SPREAD) for hand in poses]
@@ -125,7 +125,7 @@ class MotionData:
             low[0], high[0] = min(low[0], key_x(LOWEST)), max(high[0], key_x(HIGHEST))
         frame = FrameConfig(
             self.config.frame.kind,
-            position_scale=_numbers(np.maximum((high - low) / 2, LEAST_REACH) / REACH),
+            position_scale=_numbers(np.full(3, max((high - low).max() / 2, LEAST_REACH) / REACH)),
             position_offset=_numbers((high + low) / 2),
             pose_scale=tuple(map(_numbers, scale)),
             pose_offset=tuple(_numbers(hand.mean(axis=0, dtype=float)) for hand in poses),

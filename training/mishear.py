@@ -73,7 +73,7 @@ def _ghosts(notes: np.ndarray, severity: float, rng: np.random.Generator) -> np.
     ghosts["onset"] += rng.uniform(0.0, 0.05, count)
     ghosts["offset"] = ghosts["onset"] + rng.uniform(0.03, 0.15, count)
     ghosts["velocity"] = np.clip(ghosts["velocity"] * rng.uniform(0.3, 0.8, count), 1, 127)
-    ghosts["hand"] = ghosts["finger"] = UNKNOWN
+    ghosts["finger"] = UNKNOWN  # the hand that made it sound is as likely to be thought to play it as any
     return ghosts[(ghosts["pitch"] >= LOWEST) & (ghosts["pitch"] <= HIGHEST)]
 
 

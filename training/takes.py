@@ -18,6 +18,7 @@ from s2c_blender.model.camera import Camera, to_piano
 from s2c_blender.model.config import FPS
 from s2c_blender.model.features import Recording, hearable
 from s2c_blender.model.mano import neutral
+from s2c_blender.pianist import with_hands
 
 from . import layout
 
@@ -110,7 +111,7 @@ def read_take(
     midi = layout.midi_path(root, name)
     if notes and not midi.is_file():
         raise UserError(f"{name} has no MIDI file, which a model that reads notes needs.")
-    score = read_midi(midi) if midi.is_file() else None
+    score = with_hands(read_midi(midi)) if midi.is_file() else None
     samples = None
     if sound:
         path = layout.audio_path(root, name)

@@ -8,11 +8,11 @@ import numpy as np
 
 from ..audio.read import resample_blocks
 from ..core.keyboard import HIGHEST, LOWEST
-from ..core.notes import Score
+from ..core.notes import LEFT, RIGHT, UNKNOWN, Score
 from .config import FPS, ModelConfig
 
 KEYS = HIGHEST - LOWEST + 1
-NOTE_FEATURES = 2 * KEYS + 1  # onsets, sustains, pedal
+NOTE_FEATURES = 4 * KEYS + 1  # onsets of the left hand, of the right, sustains of the left, of the right; pedal
 AUDIO_RATE = 16000  # Hz, HuBERT's
 BLOCK = 20  # s resampled at a time
 
@@ -45,9 +45,10 @@ def window_input(config: ModelConfig, recording: Recording, first: int, frames: 
 def note_roll(score: Score, first: int, frames: int) -> np.ndarray:
     """The notes as [frames, NOTE_FEATURES] float32 at 30 fps, frame i at second (first + i) / 30.
 
-    Onsets, a key each: velocity / 127 shared between the two frames around the onset in proportion to their nearness,
-    so that their sum tells loudness and their balance the time within the frame. Sustains: the share of each frame's
-    time (1/30 s around it) for which the key is down. Pedal: the same for the sustain pedal.
+    A note is in the rolls of the hand that plays it, one whose hand is not known in both. Onsets, a key each:
+    velocity / 127 shared between the two frames around the onset in proportion to their nearness, so that their sum
+    tells loudness and their balance the time within the frame. Sustains: the share of each frame's time (1/30 s around
+    it) for which the key is down. Pedal: the same for the sustain pedal.
     """
     roll = np.zeros((frames, NOTE_FEATURES), np.float32)
     notes = score.notes
@@ -55,11 +56,13 @@ def note_roll(score: Score, first: int, frames: int) -> np.ndarray:
     place = notes["onset"] * FPS - first
     before = np.floor(place).astype(int)
     near = place - before
-    for frame, share in ((before, 1.0 - near), (before + 1, near)):
-        inside = (frame >= 0) & (frame < frames)
-        np.add.at(roll, (frame[inside], key[inside]), (notes["velocity"] / 127.0 * share)[inside])
-    for i in np.flatnonzero((notes["offset"] * FPS > first - 1) & (place < frames)):
-        _cover(roll[:, KEYS + key[i]], place[i], notes["offset"][i] * FPS - first)
+    for side in (LEFT, RIGHT):
+        mine = (notes["hand"] == side) | (notes["hand"] == UNKNOWN)
+        for frame, share in ((before, 1.0 - near), (before + 1, near)):
+            inside = mine & (frame >= 0) & (frame < frames)
+            np.add.at(roll, (frame[inside], side * KEYS + key[inside]), (notes["velocity"] / 127.0 * share)[inside])
+        for i in np.flatnonzero(mine & (notes["offset"] * FPS > first - 1) & (place < frames)):
+            _cover(roll[:, (2 + side) * KEYS + key[i]], place[i], notes["offset"][i] * FPS - first)
     for on, off in score.pedal:
         _cover(roll[:, -1], on * FPS - first, off * FPS - first)
     return roll

@@ -5,11 +5,11 @@
 Known labels are respected. The state of the search is where each hand is, when it played last and which keys it holds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..core.notes import LEFT, RIGHT, UNKNOWN
+from ..core.notes import LEFT, RIGHT, UNKNOWN, Score
 
 TOGETHER = 0.03  # s: notes closer than this are one chord
 COMFORTABLE, WIDEST = 12, 14  # semitones in one hand
@@ -127,6 +127,13 @@ def assign_hands(notes: np.ndarray, hand_cost: np.ndarray | None = None, beam: i
         group = group[np.argsort(notes["pitch"][group], kind="stable")]
         result[group] = split
     return result
+
+
+def with_hands(score: Score) -> Score:
+    """The score with a hand for every note: those that have none get what `assign_hands` finds."""
+    notes = score.notes.copy()
+    notes["hand"] = assign_hands(notes)
+    return replace(score, notes=notes)
 
 
 def _splits(known: list[int]) -> list[tuple[int, ...]]:

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from s2c_blender.core.notes import Score, make_notes
+from s2c_blender.core.notes import LEFT, RIGHT, UNKNOWN, Score, make_notes
 from s2c_blender.model import config as configs
 from s2c_blender.model.config import ModelConfig
 from s2c_blender.model.features import KEYS, NOTE_FEATURES, Recording, hearable, note_roll, window_input
 
 SCORE = Score(
-    make_notes([0.0, 1.01, 2.0], [0.5, 1.5, 2.1], [21, 60, 108], [127, 64, 1]), np.array([[0.1, 1.0], [1.2, 1.3]])
+    make_notes([0.0, 1.01, 2.0], [0.5, 1.5, 2.1], [21, 60, 108], [127, 64, 1], LEFT), np.array([[0.1, 1.0], [1.2, 1.3]])
 )
 
 
@@ -30,13 +30,20 @@ def test_onsets_tell_loudness_and_the_time_within_a_frame():
 
 def test_sustains_and_pedal_cover_their_time():
     roll = note_roll(SCORE, 0, 90)
-    held = roll[:, KEYS : 2 * KEYS]
+    held = roll[:, 2 * KEYS : 3 * KEYS]
     assert held.max() <= 1.0
     assert held[:, 39].sum() / 30 == pytest.approx(0.49, abs=1e-6)
     assert held[:, 0].sum() / 30 == pytest.approx(0.5 + 0.5 / 30 - 0.5 / 30, abs=0.02)  # half of frame 0 lies before it
     assert roll[:, -1].sum() / 30 == pytest.approx(1.0, abs=1e-6)
     assert roll[15, -1] == 1.0
     assert roll[33, -1] == 0.0
+
+
+@pytest.mark.parametrize(("hand", "rolls"), [(LEFT, [0, 2]), (RIGHT, [1, 3]), (UNKNOWN, [0, 1, 2, 3])])
+def test_a_note_is_in_the_rolls_of_its_hand(hand: int, rolls: list[int]):
+    roll = note_roll(Score(make_notes([0.5], [0.8], [60], [100], hand)), 0, 60)
+    there = roll[:, :-1].reshape(60, 4, KEYS).any(axis=0)
+    assert np.argwhere(there).tolist() == [[which, 39] for which in rolls]
 
 
 def test_windows_of_the_roll_are_cut_from_the_whole():

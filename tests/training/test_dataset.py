@@ -16,6 +16,7 @@ from s2c_blender.audio.midi import write_midi
 from s2c_blender.core.notes import LEFT, RIGHT
 from s2c_blender.errors import ENVIRONMENT, UserError
 from s2c_blender.model.config import AudioConfig, FrameConfig, ModelConfig, typed
+from s2c_blender.model.features import NOTE_FEATURES
 from tests.training.tiny_data import SPLITS, TINY, as_clip, motion, score, write_data
 from training.dataset import REACH, MotionData, Steps
 from training.layout import annotation_path, midi_path, read_clip, write_clip
@@ -110,7 +111,7 @@ def test_a_batch_depends_on_seed_step_and_rank_only(folder):
         assert all(torch.equal(a, b) for a, b in zip(batch, same, strict=True))
     for other in (data.batch(8, 6, 1, 0, 0.5), data.batch(7, 6, 2, 0, 0.5), data.batch(7, 6, 1, 1, 0.5)):
         assert not torch.equal(batch.positions, other.positions)
-    assert batch.heard.shape == (6, 32, 177)
+    assert batch.heard.shape == (6, 32, NOTE_FEATURES)
     assert batch.positions.shape == (6, 2, 32, 3)
     assert batch.poses.shape == (6, 2, 48, 32)
     assert batch.valid.shape == (6, 2, 32)
@@ -143,11 +144,11 @@ def test_a_window_hears_its_own_notes(folder):
     clip = data.clips[0]
     batch = data.windows(10_000)
     heard = batch.heard[40]  # frames 40 to 71 of the first clip
-    onsets = np.zeros(88)
+    onsets = np.zeros((2, 88))
     for note in clip.score.notes:
         if 40 <= note["onset"] * 30 <= 71:
-            onsets[note["pitch"] - 21] += note["velocity"] / 127
-    np.testing.assert_allclose(heard[:, :88].sum(dim=0).numpy(), onsets, atol=0.03)
+            onsets[note["hand"], note["pitch"] - 21] += note["velocity"] / 127
+    np.testing.assert_allclose(heard[:, :176].sum(dim=0).reshape(2, 88).numpy(), onsets, atol=0.03)
     np.testing.assert_allclose(
         batch.positions[40].numpy() * CONFIG.frame.position_scale, clip.positions[:, 40:72], rtol=1e-4, atol=1e-5
     )
