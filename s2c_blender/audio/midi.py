@@ -24,6 +24,7 @@ TICKS, TEMPO = 5000, 500_000  # what write_midi uses: 10 000 ticks a second, so 
 
 _RIGHT_NAME = re.compile(r"\b(right|rh|r\.h|droite|m\.?d|rechts|rechte|destra|upper|treble)\b", re.IGNORECASE)
 _LEFT_NAME = re.compile(r"\b(left|lh|l\.h|gauche|m\.?g|links|linke|sinistra|lower|bass)\b", re.IGNORECASE)
+_NO_TITLE = re.compile(r"(piano|hand|main|mano|\W|\d)*", re.IGNORECASE)  # what else a part named for a hand is called
 
 Part = tuple[int, int]  # track, channel
 
@@ -43,8 +44,9 @@ def is_midi(path: str | Path) -> bool:
 def read_midi(path: str | Path, on_warning: Callable[[str], None] | None = None) -> Score:
     """The notes and sustain pedal of a MIDI file, seconds from its beginning; drums are left out.
 
-    Hands are known when every part (track and channel) is named for one, or when there are exactly two parts, apart
-    in pitch. `on_warning` hears one sentence about notes outside the 88 keys, which are left out.
+    Hands are known when every part (track and channel) is named for one (where all are named for the same one, for
+    nothing else), or when there are exactly two parts, apart in pitch. `on_warning` hears one sentence about notes
+    outside the 88 keys, which are left out.
     """
     path = checked_file(path)
     try:
@@ -160,7 +162,8 @@ def _hands(parts: dict[Part, list], names: dict[Part, str]) -> dict[Part, int]:
         right, left = _RIGHT_NAME.search(names[part]), _LEFT_NAME.search(names[part])
         if bool(right) != bool(left):
             named[part] = RIGHT if right else LEFT
-    if len(named) == len(parts) and len(set(named.values())) == 2:
+    both = len(set(named.values())) == 2
+    if len(named) == len(parts) and (both or not any(_is_title(names[part]) for part in parts)):
         return named
     if len(parts) == 2:
         low, high = sorted(parts, key=lambda part: np.mean([note[2] for note in parts[part]]))
@@ -168,6 +171,11 @@ def _hands(parts: dict[Part, list], names: dict[Part, str]) -> dict[Part, int]:
         if apart >= 5:  # semitones; two parts closer than a fourth are as likely two voices of one hand
             return {low: LEFT, high: RIGHT}
     return dict.fromkeys(parts, UNKNOWN)
+
+
+def _is_title(name: str) -> bool:
+    """Whether more than a hand is named: a file's only track often has the song's title, which may say "left"."""
+    return not _NO_TITLE.fullmatch(_LEFT_NAME.sub("", _RIGHT_NAME.sub("", name)))
 
 
 def _one_key_at_a_time(notes: np.ndarray) -> np.ndarray:

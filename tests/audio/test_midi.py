@@ -150,6 +150,10 @@ def part(*pitches, name="", channel=0):
         ([part(40), part(60), part(80)], {40: UNKNOWN, 60: UNKNOWN, 80: UNKNOWN}),
         ([part(60), part(62)], {60: UNKNOWN, 62: UNKNOWN}),
         ([part(40, 70)], {40: UNKNOWN, 70: UNKNOWN}),
+        ([part(40, 70, name="Right hand")], {40: RIGHT, 70: RIGHT}),
+        ([part(40, 70, name="Piano L.H. 1")], {40: LEFT, 70: LEFT}),
+        ([part(40, 70, name="Left Alone")], {40: UNKNOWN, 70: UNKNOWN}),  # a song's title
+        ([part(72, name="RH 1"), part(67, name="RH 2")], {72: RIGHT, 67: RIGHT}),
     ],
 )
 def test_hands(midi, tracks, hands):
