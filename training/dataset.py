@@ -18,8 +18,8 @@ from s2c_blender.core.notes import Score
 from s2c_blender.errors import INPUT_FAILED, UserError
 from s2c_blender.model.config import FPS, FrameConfig, ModelConfig
 from s2c_blender.model.features import Recording, window_input
-from training.clips import Motion, Warn, load_motion
 from training.layout import read_split
+from training.lessons import Lesson, Warn, load_lesson
 from training.mishear import mishear
 
 LEAST_SPREAD = 0.02  # rad: channels that move less are not blown up to the size of the others
@@ -46,7 +46,7 @@ def print_warning(sentence: str) -> None:
 class MotionData:
     """Clips of a split, in memory, and the model that learns from them."""
 
-    clips: list[Motion]
+    clips: list[Lesson]
     config: ModelConfig
 
     @classmethod
@@ -60,7 +60,7 @@ class MotionData:
         clips = []
         for name in read_split(root, split):
             try:
-                clip = load_motion(root, name, config, cache or root / "cache", warn)
+                clip = load_lesson(root, name, config, cache or root / "cache", warn)
                 if len(clip) < config.window:
                     raise UserError(f"{name} is shorter than the model's window of {config.window / FPS:g} s.")
             except UserError as error:

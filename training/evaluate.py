@@ -28,7 +28,7 @@ from . import layout
 from .gesture_autoencoder import AUTOENCODER, PoseEncoder, read_encoder
 from .players import PIANIST, Scores, features_of, play
 from .report import Column, Table, markdown
-from .takes import Take, choose, read_take
+from .takes import Take, choose, read_take, windows
 
 SOME = 16  # clips, if not said
 
@@ -91,7 +91,7 @@ def evaluate(
         "seeds": list(range(seeds)),
         "clips": [take.name for take in takes],
         "skipped": skipped,
-        "windows": sum(len(take.truth.windows()) for take in takes),
+        "windows": sum(len(windows(take.truth)) for take in takes),
         "notes": [
             f"Split {split} of {data}, {seeds} seeds.",
             *_notes(takes, configs, encoder),
@@ -120,11 +120,10 @@ def _notes(takes: list[Take], configs: list[ModelConfig], encoder: PoseEncoder |
     """What must be known to read the tables, in a sentence each."""
     performers = sorted({take.name.split("/")[0] for take in takes})
     pieces = {"/".join(take.name.split("/")[1:-1]) for take in takes}  # a piece may have several performers
-    windows, frames = (
-        sum(map(len, parts)) for parts in zip(*((t.truth.windows(), t.truth) for t in takes), strict=True)
-    )
+    count = sum(len(windows(take.truth)) for take in takes)
+    frames = sum(len(take.truth) for take in takes)
     notes = [
-        f"{len(takes)} clips, {frames / FPS / 60:.1f} minutes, {windows} windows of 8 s, {len(pieces)} pieces, "
+        f"{len(takes)} clips, {frames / FPS / 60:.1f} minutes, {count} windows of 8 s, {len(pieces)} pieces, "
         f"performers: {', '.join(performers)}."
     ]
     if any(take.camera is None for take in takes):
@@ -134,7 +133,7 @@ def _notes(takes: list[Take], configs: list[ModelConfig], encoder: PoseEncoder |
     if encoder is None:
         notes.append("FID2 and F_dist are left out: no gesture autoencoder was given.")
     else:
-        notes.append(f"FID2 depends on the number of windows: compare only figures of the same {windows} windows.")
+        notes.append(f"FID2 depends on the number of windows: compare only figures of the same {count} windows.")
     if any(config.frame.kind == "camera" for config in configs):
         notes.append("mm of models in the camera's frame are thousandths of its unit, which is nearly a metre.")
     return notes

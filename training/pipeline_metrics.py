@@ -14,8 +14,8 @@ from s2c_blender.core.notes import LEFT, UNKNOWN, Score
 from s2c_blender.model.config import FPS
 
 from . import published_metrics as published
+from .clips import Motion
 from .raw_metrics import SIDES, Figures, pads_of
-from .takes import Motion
 
 RATE = 240  # moments a second at which fingertips are looked at
 MOVES = 0.03  # m: a wrist that goes this far from one tone to the next has moved to another place

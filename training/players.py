@@ -16,9 +16,10 @@ from s2c_blender.model.prior import in_piano_frame
 from s2c_blender.pianist import perform
 
 from . import pipeline_metrics, raw_metrics
+from .clips import Motion
 from .gesture_autoencoder import PoseEncoder, gesture_features
 from .raw_metrics import Figures
-from .takes import Motion, Take
+from .takes import Take, windows
 
 PERFORMERS, PIANIST = "the performers", "pianist alone"
 PLAYED_FPS = 60.0  # of finished motion, the extension's
@@ -39,8 +40,8 @@ def features_of(motion: Motion | None, encoder: PoseEncoder | None) -> np.ndarra
     """Gesture features [windows, F] of a motion in the piano's frame, none without it or without an encoder."""
     if motion is None or encoder is None:
         return np.zeros((0, 0))
-    windows = [np.concatenate([w.poses[1], w.poses[0]], axis=1) for w in motion.windows()]  # right hand first
-    return gesture_features(encoder, np.stack(windows))
+    poses = [np.concatenate([w.poses[1], w.poses[0]], axis=1) for w in windows(motion)]  # right hand first
+    return gesture_features(encoder, np.stack(poses))
 
 
 def imagine(name: str, generator: Generator, take: Take, seed: int) -> tuple[Motion, float]:

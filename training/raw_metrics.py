@@ -16,7 +16,8 @@ from s2c_blender.core.notes import LEFT, RIGHT, UNKNOWN
 from s2c_blender.model.config import FPS
 
 from . import published_metrics as published
-from .takes import Motion
+from .clips import Motion
+from .takes import windows
 
 Figures = dict[str, tuple[float, float]]  # name -> sum and count
 
@@ -28,7 +29,7 @@ SIDES = {LEFT: "left", RIGHT: "right"}
 def published_figures(found: Motion, truth: Motion) -> Figures:
     """FGD, WGD, PD and Smoothness of every window of either hand, as published: mean over windows and hands."""
     sums: dict[str, float] = defaultdict(float)
-    pairs = list(zip(found.windows(), truth.windows(), strict=True))
+    pairs = list(zip(windows(found), windows(truth), strict=True))
     for ours, theirs in pairs:
         for side, hand in SIDES.items():
             real, fake = theirs.poses[side].astype(np.float32), ours.poses[side].astype(np.float32)

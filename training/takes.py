@@ -7,40 +7,20 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from s2c_blender.audio.midi import read_midi
-from s2c_blender.audio.read import load_audio
-from s2c_blender.core.notes import LEFT, NOTE, RIGHT, Score
+from s2c_blender.core.notes import Score
 from s2c_blender.errors import UserError
-from s2c_blender.model.calibration import calibrate
-from s2c_blender.model.camera import Camera, to_piano
+from s2c_blender.model.camera import Camera
 from s2c_blender.model.config import FPS
-from s2c_blender.model.features import Recording, hearable
-from s2c_blender.model.mano import neutral
-from s2c_blender.pianist import with_hands
+from s2c_blender.model.features import Recording
 
-from . import layout
+from .clips import Motion, find_camera, hear, in_piano, performer_of, read_recorded, sound_file
 
 WINDOW = 240  # frames of the published metrics
 
 
-@dataclass(frozen=True)
-class Motion:
-    """Both hands, left first, at 30 fps, in the frame of the piano (m) or of the camera."""
-
-    positions: np.ndarray  # [2, N, 3]
-    poses: np.ndarray  # [2, N, 48] rad
-
-    def __len__(self) -> int:
-        return self.positions.shape[1]
-
-    def __getitem__(self, frames: slice) -> "Motion":
-        return Motion(self.positions[:, frames], self.poses[:, frames])
-
-    def windows(self) -> list["Motion"]:
-        """Its whole windows of 240 frames, one after the other."""
-        return [self[first : first + WINDOW] for first in range(0, len(self) - WINDOW + 1, WINDOW)]
+def windows(motion: Motion) -> list[Motion]:
+    """Its whole windows of 240 frames, one after the other."""
+    return [motion[first : first + WINDOW] for first in range(0, len(motion) - WINDOW + 1, WINDOW)]
 
 
 @dataclass(frozen=True)
@@ -66,13 +46,7 @@ class Take:
         """A motion from the frame `kind` to the piano's, None where this clip's camera is not known."""
         if kind == "piano":
             return motion
-        if self.camera is None:
-            return None
-        hands = [
-            to_piano(motion.positions[side], motion.poses[side], self.camera, side, neutral()) for side in (LEFT, RIGHT)
-        ]
-        positions, rotations = (np.stack(parts) for parts in zip(*hands, strict=True))
-        return Motion(positions, rotations.reshape(2, -1, 48))
+        return in_piano(motion, self.camera) if self.camera else None
 
 
 def choose(names: list[str], count: int | None) -> list[str]:
@@ -87,7 +61,7 @@ def choose(names: list[str], count: int | None) -> list[str]:
     of_piece, of_performer = Counter(), defaultdict(list)
     places = {}
     for name in pool:
-        performer, piece = name.split("/")[0], name.rpartition("/")[0]
+        performer, piece = performer_of(name), name.rpartition("/")[0]
         if piece not in of_performer[performer]:
             of_performer[performer].append(piece)
         places[name] = (of_piece[piece], of_performer[performer].index(piece), performer)
@@ -102,45 +76,15 @@ def read_take(
 
     `sound`, `notes`, `camera`: what must be known of it. UserError when it is not, or the clip is damaged or too short.
     """
-    clip = layout.read_clip(root, name)
-    motion = at_30(clip)
-    limit = len(motion) if seconds is None else min(len(motion), round(seconds * FPS))
+    clip = read_recorded(root, name)
+    limit = len(clip.motion) if seconds is None else min(len(clip.motion), round(seconds * FPS))
     whole = limit // WINDOW * WINDOW
     if not whole:
         raise UserError(f"{name} is shorter than the {WINDOW // FPS} s of a window.")
-    midi = layout.midi_path(root, name)
-    if notes and not midi.is_file():
+    if notes and not clip.has_notes:
         raise UserError(f"{name} has no MIDI file, which a model that reads notes needs.")
-    score = with_hands(read_midi(midi)) if midi.is_file() else None
-    samples = None
-    if sound:
-        path = layout.audio_path(root, name)
-        if path is None:
-            raise UserError(f"{name} has no sound, which a model that listens needs.")
-        heard, rate = load_audio(path)
-        samples = hearable(heard[:, 0], rate)
-    recording = Recording(score or Score(np.zeros(0, NOTE)), samples)
-    place = layout.read_camera(root, name.split("/")[0]) or _found(motion, score)
+    recording = Recording(clip.score, hear(sound_file(root, name)) if sound else None)
+    place, _ = find_camera(root, clip)
     if camera and place is None:
         raise UserError(f"{name} does not tell where its piano is, which a model in the piano's frame needs.")
-    return Take(name, motion[:whole], place, recording, score is not None)
-
-
-def _found(motion: Motion, score: Score | None) -> Camera | None:
-    """The camera of a filmed clip from the notes that its hands play, None where they do not show it."""
-    if score is None:
-        return None
-    seen = list(zip(motion.positions, motion.poses, strict=True))
-    found = calibrate(*seen, score.notes, neutral(), FPS)
-    return found.camera if found.confidence else None
-
-
-def at_30(clip: layout.Clip) -> Motion:
-    """A clip's motion at 30 fps, frame i at second i / 30, by straight lines between its own frames."""
-    rows = clip.hands[:, :, 1:52]
-    if clip.fps != FPS:
-        place = np.arange(int((rows.shape[1] - 1) * FPS / clip.fps) + 1) * clip.fps / FPS
-        before = np.minimum(place.astype(int), rows.shape[1] - 2)
-        share = (place - before)[:, None]
-        rows = (1 - share) * rows[:, before] + share * rows[:, before + 1]
-    return Motion(rows[..., :3], rows[..., 3:])
+    return Take(name, clip.motion[:whole], place, recording, clip.has_notes)

@@ -17,11 +17,12 @@ from s2c_blender.model.mano import neutral
 from tests.model.tiny_model import HUBERT, TINY, write_model
 from tests.training.two_hands import play, truth_of
 from training import layout
+from training.clips import at_30
 from training.evaluate import evaluate, main
 from training.gesture_autoencoder import PoseEncoder
 from training.players import PERFORMERS, PIANIST, Scored
 from training.report import Column, Table, markdown
-from training.takes import at_30, choose, read_take
+from training.takes import choose, read_take
 from training.train_autoencoder import save_encoder
 
 CAMERA = Camera(offset=np.array([0.0, 0.05, 0.0]))
@@ -45,8 +46,13 @@ def test_chosen_clips_are_spread_over_performers_and_pieces():
 def test_other_rates_are_read_between_their_frames():
     rows = np.zeros((2, 101, 62))
     rows[:, :, 1] = np.arange(101) / 50  # x in seconds
-    motion = at_30(layout.Clip("a/b/c", 50.0, rows))
+    rows[0, 20, 0] = rows[1, :, 0] = 1  # seen at 0.4 s
+    turn = 3 * np.arange(101) / 50  # rad about z, which no vector of less than half a turn tells without a jump
+    rows[1, :, 6] = np.where(turn > np.pi, turn - 2 * np.pi, turn)
+    motion, valid = at_30(layout.Clip("a/b/c", 50.0, rows))
     assert motion.positions[0, :, 0] == pytest.approx(np.arange(61) / 30)
+    np.testing.assert_allclose(np.exp(1j * motion.poses[1, :, 2]), np.exp(0.1j * np.arange(61)), atol=1e-4)
+    assert np.flatnonzero(valid[0]).tolist() == [12] and valid[1].all()
 
 
 def scores(*sums: tuple[float, float], features: float | None = None) -> list[Scored]:

@@ -10,7 +10,7 @@ from s2c_blender.core.notes import LEFT, RIGHT, UNKNOWN, Score, make_notes
 from s2c_blender.pianist import perform
 from tests.training.two_hands import play, truth_of
 from training import pipeline_metrics, raw_metrics
-from training.takes import Motion
+from training.clips import Motion
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 from s2c_blender.core.motion import HandMotion
 from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes
 from s2c_blender.pianist import perform
-from training.takes import Motion
+from training.clips import Motion
 
 
 def play() -> tuple[HandMotion, Score]:
