@@ -51,14 +51,21 @@ class MotionData:
 
     @classmethod
     def load(
-        cls, root: Path, split: str, config: ModelConfig, cache: Path | None = None, warn: Warn = print_warning
+        cls,
+        root: Path,
+        split: str,
+        config: ModelConfig,
+        cache: Path | None = None,
+        warn: Warn = print_warning,
+        names: list[str] | None = None,
     ) -> "MotionData":
         """Read the clips of "train", "valid" or "test"; those that cannot be used are told of and left out.
 
-        `cache`: where converted clips are kept, `root`/cache if None. Raises UserError when no clip is left.
+        `cache`: where converted clips are kept, `root`/cache if None; `names`: of the split's clips, all that are there
+        by now if None. Raises UserError when no clip is left.
         """
         clips = []
-        for name in read_split(root, split):
+        for name in read_split(root, split) if names is None else names:
             try:
                 clip = load_lesson(root, name, config, cache or root / "cache", warn)
                 if len(clip) < config.window:

@@ -111,14 +111,22 @@ def _begun(job: Job) -> tuple[ModelConfig, PositionStage | None]:
 
 
 def _load(job: Job, config: ModelConfig, place: Place) -> MotionData:
-    """The training split; the first process converts what is not in the cache yet."""
-    if place.rank:
-        dist.barrier()
-    data = MotionData.load(job.data, "train", config, job.cache, print_warning if not place.rank else _nothing)
-    if place.world > 1 and not place.rank:
-        dist.barrier()
+    """The training split; of several processes the first converts it, and all take the clips that it found.
+
+    Clips may be added to the folder meanwhile.
+    """
+    data = None
+    names: list[list[str]] = [[]]
     if not place.rank:
+        data = MotionData.load(job.data, "train", config, job.cache, print_warning)
+        names = [[clip.name for clip in data.clips]]
         print(f"{len(data.clips)} clips, {sum(map(len, data.clips)) / FPS / 3600:.2f} h to learn from", flush=True)
+    if place.world > 1:
+        dist.broadcast_object_list(names)
+    if data is None:
+        data = MotionData.load(job.data, "train", config, job.cache, _nothing, names[0])
+        if len(data.clips) < len(names[0]):
+            raise UserError(f"Process {place.rank} cannot read all clips of {job.data} that the first one read.")
     return data
 
 

@@ -18,13 +18,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED
+from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED, UserError
 from s2c_blender.model.features import Recording
 from s2c_blender.model.generator import Generator
 from s2c_blender.model.weights import load_state, read_config
 from tests.conftest import REPO
-from tests.training.tiny_data import write_config, write_data
+from tests.training.tiny_data import SPLITS, write_config, write_data
 from training import checkpoint, export, train
+from training.processes import Place
 from training.settings import StageSettings, read_training
 
 ENVIRON = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
@@ -251,6 +252,21 @@ def test_two_processes_train_one_model(data, config, positions, gestures, tmp_pa
     alone = tensors(gestures)
     assert any(not torch.equal(value, alone[f"weights.{name}"]) for name, value in ours.items())
     assert [int(row["step"]) for row in rows(run)] == [int(row["step"]) for row in rows(gestures)]
+
+
+def test_another_process_takes_the_clips_of_the_first(data, config, tmp_path, monkeypatch):
+    job = train.Job("positions", read_training(config), data, tmp_path)
+    model, sent = job.training.model, [SPLITS["train"][2], SPLITS["train"][0]]  # one more came since
+
+    def broadcast(names: list) -> None:
+        names[:] = [sent]
+
+    monkeypatch.setattr(train.dist, "broadcast_object_list", broadcast)
+    assert [clip.name for clip in train._load(job, model, Place("cpu", 1, 2)).clips] == sent
+    assert [clip.name for clip in train._load(job, model, Place("cpu")).clips] == SPLITS["train"]
+    sent.append("ann/one/9")
+    with pytest.raises(UserError, match="Process 1 cannot read all clips"):
+        train._load(job, model, Place("cpu", 1, 2))
 
 
 def test_learning_rate_rises_and_falls():
