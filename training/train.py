@@ -111,7 +111,7 @@ def _begun(job: Job) -> tuple[ModelConfig, PositionStage | None]:
 
 
 def _load(job: Job, config: ModelConfig, place: Place) -> MotionData:
-    """The training split; of several processes the first converts it, and all take the clips it found: more may come."""
+    """The training split; of several processes the first converts it and all take the clips it found; more may come."""
     data = None
     names: list[list[str]] = [[]]
     if not place.rank:
