@@ -24,7 +24,7 @@ SIDES = [
     ("RIGHT", "Right", "Only the right hand is animated; the left one keeps what it has"),
 ]
 GENERATORS = [
-    ("MODEL", "Gesture Model", "A neural network trained on pianists imagines the hands' motion; needs PyTorch"),
+    ("MODEL", "Gesture Model", "A neural network trained on simulated pianists imagines the hands' motion; needs PyTorch"),
     ("PIANIST", "Pianist", "The motion follows from the notes alone; needs no PyTorch when the music is MIDI"),
 ]
 OUTPUTS = [
