@@ -43,14 +43,13 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     clips, unseen = _motions(data, "train", HOURS, tell), _motions(data, "valid", HOURS / 20, tell)
-    chances = np.array([len(clip) - FRAMES + 1.0 for clip in clips])
     encoder, decoder = PoseEncoder(), PoseDecoder()
     networks = nn.ModuleList([encoder, decoder])
     optimiser = torch.optim.Adam(networks.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     mean = torch.from_numpy(np.concatenate(clips).mean(axis=0))  # [96], what the decoder's answers are counted from
     for step in range(steps):
-        batch = torch.from_numpy(_windows(clips, chances, BATCH, rng))
+        batch = torch.from_numpy(_windows(clips, BATCH, rng))
         loss = nn.functional.mse_loss(mean + decoder(encoder(batch)), batch)
         optimiser.zero_grad()
         loss.backward()
@@ -59,7 +58,7 @@ def train(
         if (step + 1) % 250 == 0:
             tell(f"step {step + 1} of {steps}: {np.degrees(loss.item() ** 0.5):.2f} degrees")
     networks.eval()
-    sample = torch.from_numpy(_windows(unseen, np.array([float(len(c)) for c in unseen]), VALIDATED, rng))
+    sample = torch.from_numpy(_windows(unseen, VALIDATED, rng))
     with torch.no_grad():
         restored = mean + decoder(encoder(sample))
     errors = {"rms_deg": restored - sample, "mean_pose_rms_deg": mean - sample}
@@ -86,10 +85,11 @@ def _motions(data: Path, split: str, hours: float, tell: Callable[[str], None]) 
     return found
 
 
-def _windows(clips: list[np.ndarray], chances: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Windows [count, 240, 96] from anywhere in the clips."""
-    chosen = rng.choice(len(clips), count, p=chances / chances.sum())
-    starts = [rng.integers(0, len(clips[clip]) - FRAMES + 1) for clip in chosen]
+def _windows(clips: list[np.ndarray], count: int, rng: np.random.Generator) -> np.ndarray:
+    """Windows [count, 240, 96] from anywhere in the clips, every place as likely as another."""
+    places = np.array([len(clip) - FRAMES + 1 for clip in clips])
+    chosen = rng.choice(len(clips), count, p=places / places.sum())
+    starts = [rng.integers(0, places[clip]) for clip in chosen]
     return np.stack([clips[clip][start : start + FRAMES] for clip, start in zip(chosen, starts, strict=True)])
 
 

@@ -11,9 +11,17 @@ from s2c_blender.errors import UserError
 from s2c_blender.model.camera import Camera, to_camera
 from s2c_blender.model.mano import neutral
 from training import layout
-from training.gesture_autoencoder import AUTOENCODER, WEIGHTS, PoseDecoder, PoseEncoder, gesture_features, read_encoder
+from training.gesture_autoencoder import (
+    AUTOENCODER,
+    FRAMES,
+    WEIGHTS,
+    PoseDecoder,
+    PoseEncoder,
+    gesture_features,
+    read_encoder,
+)
 from training.published_metrics import frechet_feature_distance
-from training.train_autoencoder import main, save_encoder, train
+from training.train_autoencoder import _windows, main, save_encoder, train
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +48,14 @@ def data(tmp_path_factory):
 def test_decoder_answers_in_the_encoders_shape():
     poses = torch.zeros(2, 240, 96)
     assert PoseDecoder()(PoseEncoder()(poses)).shape == poses.shape
+
+
+def test_every_place_of_every_clip_is_as_likely():
+    clips = [np.arange(length, dtype=float)[:, None] + 1000 * i for i, length in enumerate((FRAMES, FRAMES + 9))]
+    first = _windows(clips, 11_000, np.random.default_rng(0))[:, 0, 0]
+    places, count = np.unique(first, return_counts=True)
+    assert places.tolist() == [0, *range(1000, 1010)]
+    assert count == pytest.approx(1000, abs=150)
 
 
 def test_training_restores_better_than_the_mean_pose_and_repeats_itself(data):
