@@ -16,8 +16,6 @@ from s2c_blender.audio.midi import read_midi
 from s2c_blender.core.notes import UNKNOWN, Score, make_notes
 from s2c_blender.errors import UserError
 
-from .musicxml import read_musicxml
-
 MIDI, MUSICXML = (".mid", ".midi"), (".musicxml", ".xml", ".mxl")
 _HELD_OUT_OF_100 = 5  # files of a user's folder for each of valid and test
 
@@ -44,7 +42,7 @@ def read_pieces(folder: Path, on_warning: Callable[[str], None]) -> list[Piece]:
     for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in MIDI + MUSICXML):
         where = path.relative_to(folder).as_posix()
         try:
-            score = read_midi(path, on_warning) if path.suffix.lower() in MIDI else read_musicxml(path)
+            score = read_midi(path, on_warning) if path.suffix.lower() in MIDI else _read_musicxml(path)
         except UserError as error:
             on_warning(str(error))
             continue
@@ -52,6 +50,12 @@ def read_pieces(folder: Path, on_warning: Callable[[str], None]) -> list[Piece]:
     if not pieces:
         raise UserError(f"{folder} has no readable MIDI or MusicXML file; name a folder with music in it.")
     return pieces
+
+
+def _read_musicxml(path: Path) -> Score:
+    from .musicxml import read_musicxml  # here: partitura is needed for such files only
+
+    return read_musicxml(path)
 
 
 def _read_corpus(folder: Path) -> list[Piece]:

@@ -3,6 +3,8 @@
 """Pieces from a corpus and from a user's folder of MIDI and MusicXML files."""
 
 import csv
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from s2c_blender.audio.midi import write_midi
 from s2c_blender.core.notes import LEFT, RIGHT, UNKNOWN, Score, make_notes
 from s2c_blender.errors import UserError
+from tests.conftest import REPO
 from tests.pianist.music import line
 from training.corpus import read_pieces
 from training.musicxml import read_musicxml
@@ -149,6 +152,13 @@ def test_a_damaged_corpus_is_named(corpus):
     (corpus / "corpus.npz").write_bytes((corpus / "corpus.npz").read_bytes()[:300])
     with pytest.raises(UserError, match="is damaged"):
         read_pieces(corpus, print)
+
+
+def test_midi_needs_no_reader_of_scores(tmp_path):
+    write_midi(line([60, 62], 2), tmp_path / "a.mid")
+    code = "import pathlib, sys; from training.corpus import read_pieces; read_pieces(pathlib.Path(sys.argv[1]), print)"
+    code += "; sys.exit('partitura' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=REPO, check=True)
 
 
 def test_the_whole_corpus(shared_dir):
