@@ -21,7 +21,7 @@ from .errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
 from .job import Job
 from .model.prior import BUNDLED, Prepared, Request, make_prior, prepare
 from .outputs import one_sentence
-from .pianist import perform, with_hands
+from .pianist import fingered, perform
 
 CONTEXT = 1.0  # s of sound heard around the wanted part, so that a note at its edge is recognised
 # How long the stages take beside each other, measured on a minute of music.
@@ -55,7 +55,7 @@ def generate(job: Job, on_progress: Progress | None = None) -> Result:
         prior = None
         if model:
             with timer.stage("imagining") as progress:
-                prior, told = make_prior(model, with_hands(score), length, sound, job.seed, job.creativity, progress)
+                prior, told = make_prior(model, fingered(score), length, sound, job.seed, job.creativity, progress)
             warnings += told
         del sound  # three hours of it are two gigabytes
         with timer.stage("playing") as progress:

@@ -17,15 +17,17 @@ from s2c_blender.core.keyboard import HIGHEST, LOWEST, key_x
 from s2c_blender.core.notes import Score
 from s2c_blender.errors import INPUT_FAILED, UserError
 from s2c_blender.model.config import FPS, FrameConfig, ModelConfig
-from s2c_blender.model.features import Recording, window_input
+from s2c_blender.model.features import AHEAD, Recording, window_input
+from training.clips import performer_of
 from training.layout import read_split
 from training.lessons import Lesson, Warn, load_lesson
 from training.mishear import mishear
 
+ANONYMOUS = 0.3  # share of windows of which the model is not told who plays
 LEAST_SPREAD = 0.02  # rad: channels that move less are not blown up to the size of the others
 REACH = 0.9  # of positions within (-1, 1), which the predictor's tanh only just reaches
 LEAST_REACH = 0.1  # m
-MARGIN = 1.0  # s of notes before and after a window that may reach into it by being misheard
+MARGIN = AHEAD + 1.0  # s of notes before and after a window that tell of its fingers, also when misheard
 
 
 class Batch(NamedTuple):
@@ -90,25 +92,35 @@ class MotionData:
     def batch(self, step: int, size: int, seed: int = 0, rank: int = 0, misheard: float = 0.0) -> Batch:
         """The `size` windows of a step, from anywhere in the split; of `misheard` of them the notes have errors."""
         rng = np.random.default_rng([seed, step, rank])
-        places = rng.integers(self._ends[-1], size=size)
-        return self._gather([self._window(place, rng if rng.random() < misheard else None) for place in places])
+        places, chances = rng.integers(self._ends[-1], size=size), rng.random((size, 2))
+        return self._gather(
+            [
+                self._window(place, rng if chance[0] < misheard else None, chance[1] < ANONYMOUS)
+                for place, chance in zip(places, chances, strict=True)
+            ]
+        )
 
     def windows(self, count: int) -> Batch:
-        """At most `count` windows, evenly spread over the split, with the notes as they are."""
+        """At most `count` windows, evenly spread over the split, with the notes as they are, played by nobody known."""
         total = self._ends[-1]
         places = np.unique(np.linspace(0, total - 1, min(count, total)).astype(int))
-        return self._gather([self._window(place, None) for place in places])
+        return self._gather([self._window(place, None, True) for place in places])
 
-    def _window(self, place: int, rng: np.random.Generator | None) -> tuple[np.ndarray, ...]:
-        """Heard, positions, poses and valid of the window at a place of all there are."""
+    def _window(self, place: int, rng: np.random.Generator | None, anonymous: bool) -> tuple[np.ndarray, ...]:
+        """Heard, positions, poses and valid of the window at a place of all there are; misheard if there is an rng."""
         number = int(np.searchsorted(self._ends, place, side="right"))
         clip = self.clips[number]
         first, frames = int(place - (self._ends[number - 1] if number else 0)), self.config.window
         score = _near(clip.score, first / FPS - MARGIN, (first + frames) / FPS + MARGIN)
-        recording = Recording(mishear(score, rng) if rng else score, clip.samples)
+        recording = Recording(mishear(score, rng) if rng else score, clip.samples, self._manner(clip, anonymous))
         part = np.s_[:, first : first + frames]
         heard = window_input(self.config, recording, first, frames)
         return heard, clip.positions[part], clip.poses[part], clip.valid[part]
+
+    def _manner(self, clip: Lesson, anonymous: bool) -> np.ndarray:
+        """Who plays the clip, as shares of the performers that the model knows [P]."""
+        known = self.config.audio.performers
+        return np.array([not anonymous and performer_of(clip.name) == name for name in known], float)
 
     def _gather(self, windows: list[tuple[np.ndarray, ...]]) -> Batch:
         heard, positions, poses, valid = (np.stack(parts) for parts in zip(*windows, strict=True))

@@ -14,9 +14,10 @@ from s2c_blender.errors import UserError
 from s2c_blender.model.config import ModelConfig
 from s2c_blender.outputs import one_sentence, whole_file
 from training.clips import Motion, find_camera, hear, in_piano, performer_of, read_recorded, sound_file
+from training.fingers import fingered_by
 from training.layout import annotation_path, midi_path
 
-FORMAT = 3  # of what is cached
+FORMAT = 4  # of what is cached
 Warn = Callable[[str], None]
 
 
@@ -60,7 +61,7 @@ def _stamp(path: Path) -> str:
 def _converted(root: Path, name: str, kind: str, warn: Warn) -> Lesson:
     """A clip read from its own files."""
     clip = read_recorded(root, name)
-    motion = clip.motion
+    motion, score = clip.motion, clip.score
     if kind == "piano":
         camera, told = find_camera(root, clip)
         if camera is None:
@@ -68,7 +69,8 @@ def _converted(root: Path, name: str, kind: str, warn: Warn) -> Lesson:
         for sentence in told:
             warn(f"{name}: {sentence}")
         motion = in_piano(motion, camera)
-    return Lesson(motion.positions.astype(np.float32), motion.poses.astype(np.float32), name, clip.valid, clip.score)
+        score = fingered_by(motion, score)
+    return Lesson(motion.positions.astype(np.float32), motion.poses.astype(np.float32), name, clip.valid, score)
 
 
 def _read(path: Path, name: str, stamp: str, warn: Warn) -> Lesson | None:

@@ -10,7 +10,7 @@ onsets, above all under the pedal. The sizes below, for a severity of 1, are our
 import numpy as np
 
 from s2c_blender.core.keyboard import HIGHEST, LOWEST
-from s2c_blender.core.notes import NOTE, UNKNOWN, Score
+from s2c_blender.core.notes import NOTE, Score
 
 WORST = 3.0  # severity
 MISSED, SPURIOUS = 0.015, 0.01  # of all notes
@@ -73,7 +73,7 @@ def _ghosts(notes: np.ndarray, severity: float, rng: np.random.Generator) -> np.
     ghosts["onset"] += rng.uniform(0.0, 0.05, count)
     ghosts["offset"] = ghosts["onset"] + rng.uniform(0.03, 0.15, count)
     ghosts["velocity"] = np.clip(ghosts["velocity"] * rng.uniform(0.3, 0.8, count), 1, 127)
-    ghosts["finger"] = UNKNOWN  # the hand that made it sound is as likely to be thought to play it as any
+    ghosts["finger"] = rng.integers(5, size=count)  # of the hand whose note it is an echo of
     return ghosts[(ghosts["pitch"] >= LOWEST) & (ghosts["pitch"] <= HIGHEST)]
 
 

@@ -19,8 +19,8 @@ from s2c_blender.model.generator import Generator
 from s2c_blender.model.hands import make_hands
 from s2c_blender.model.position import PositionNet
 from s2c_blender.model.weights import HANDS, load_into, load_state, misfit
-from training.clips import Motion
 from training.dataset import Batch, MotionData
+from training.lessons import Lesson
 from training.published_metrics import frechet_gesture_distance, position_distance, second_differences
 
 VALIDATION_WINDOWS, SAMPLED_CLIPS = 64, 12
@@ -106,6 +106,7 @@ class GestureStage(nn.Module):
         super().__init__()
         self.hands = make_hands(config)
         self.diffusion = Diffusion(config.diffusion)
+        self._config = config
         self._steps = config.diffusion.steps
         self.frozen = (predictors.requires_grad_(False).eval(),)  # in a tuple: no part of what is trained
 
@@ -120,7 +121,8 @@ class GestureStage(nn.Module):
         The steps of a batch are one from each of as many equal parts of the diffusion: as random, with less noise in
         the loss, which differs greatly between steps.
         """
-        return self._loss(batch, torch.randn_like(batch.poses), self._spread(batch, torch.rand(len(batch.poses))))
+        noise = torch.randn(self._shape(batch), device=batch.poses.device)
+        return self._loss(batch, noise, self._spread(batch, torch.rand(len(batch.poses))))
 
     def _spread(self, batch: Batch, places: Tensor) -> Tensor:
         """Diffusion steps [B], each at a place (0 to 1) of its part."""
@@ -131,7 +133,20 @@ class GestureStage(nn.Module):
         with torch.no_grad():
             features, positions = self.frozen[0].hear(batch.heard)
         condition = self.hands.condition(features, positions)
-        return self.diffusion.loss(self.hands, batch.poses, noise, t, condition)
+        return self.diffusion.loss(self.hands, self._clean(batch, positions), noise, t, condition, batch.valid)
+
+    def _shape(self, batch: Batch) -> tuple[int, ...]:
+        """Of what the networks move."""
+        windows, hands, _, frames = batch.poses.shape
+        return windows, hands, self._config.gesture.outputs, frames
+
+    def _clean(self, batch: Batch, positions: Tensor) -> Tensor:
+        """What is made of noise [B, 2, outputs, N]: poses, and how the wrist is off the predicted `positions`."""
+        if not self._config.gesture.wrist:
+            return batch.poses
+        frame = self._config.frame
+        scale = batch.positions.new_tensor(frame.position_scale) / frame.wrist_scale
+        return torch.cat([batch.poses, ((batch.positions - positions) * scale).transpose(2, 3)], dim=2)
 
     def state(self) -> State:
         """What a model folder has of both stages."""
@@ -147,7 +162,7 @@ class GestureStage(nn.Module):
         losses = []
         for batch in batches:
             t = self._spread(batch, torch.full((len(batch.poses),), 0.5))
-            noise = torch.randn(batch.poses.shape, generator=random).to(batch.poses.device)
+            noise = torch.randn(self._shape(batch), generator=random).to(batch.poses.device)
             losses.append(self._loss(batch, noise, t))
         return _losses(torch.stack(losses))
 
@@ -174,7 +189,7 @@ def sampled(folder: Path, data: MotionData, device: str) -> dict[str, float]:
     return told
 
 
-def _compared(generator: Generator, clip: Motion, seed: int) -> tuple[list[float], list[float], list[float]]:
+def _compared(generator: Generator, clip: Lesson, seed: int) -> tuple[list[float], list[float], list[float]]:
     """Mean acceleration of the model's and of the true poses, and FGD, of each hand in a clip's first window."""
     frames = generator.config.window
     _, poses = generator.generate(Recording(clip.score, clip.samples), frames, seed)

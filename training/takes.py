@@ -12,6 +12,7 @@ from s2c_blender.errors import UserError
 from s2c_blender.model.camera import Camera
 from s2c_blender.model.config import FPS
 from s2c_blender.model.features import Recording
+from s2c_blender.pianist import fingered
 
 from .clips import Motion, find_camera, hear, in_piano, performer_of, read_recorded, sound_file
 
@@ -30,13 +31,14 @@ class Take:
     name: str  # performer/piece/clip
     truth: Motion  # in the camera's frame, whole windows
     camera: Camera | None
-    recording: Recording  # of the whole clip
+    recording: Recording  # of the whole clip, as models get it
+    notes: Score  # of the whole clip, a hand for each
     has_notes: bool
 
     @property
     def score(self) -> Score:
         """The notes within the motion's time."""
-        return self.recording.score.cut(0.0, (len(self.truth) - 1) / FPS)
+        return self.notes.cut(0.0, (len(self.truth) - 1) / FPS)
 
     def in_frame(self, kind: str) -> Motion | None:
         """What the performer did, in the frame of that name; None where the clip does not tell."""
@@ -83,8 +85,8 @@ def read_take(
         raise UserError(f"{name} is shorter than the {WINDOW // FPS} s of a window.")
     if notes and not clip.has_notes:
         raise UserError(f"{name} has no MIDI file, which a model that reads notes needs.")
-    recording = Recording(clip.score, hear(sound_file(root, name)) if sound else None)
+    recording = Recording(fingered(clip.score), hear(sound_file(root, name)) if sound else None)
     place, _ = find_camera(root, clip)
     if camera and place is None:
         raise UserError(f"{name} does not tell where its piano is, which a model in the piano's frame needs.")
-    return Take(name, clip.motion[:whole], place, recording, clip.has_notes)
+    return Take(name, clip.motion[:whole], place, recording, clip.score, clip.has_notes)

@@ -29,7 +29,8 @@ class AudioConfig:
 
     encoder: Literal["hubert", "notes"] = "notes"  # the release: "hubert"
     hubert: dict = field(default_factory=dict)  # for "hubert": HubertConfig of transformers, as it prints itself
-    width: int = 128  # for "notes": learned channels beside the note roll itself ...
+    performers: tuple[str, ...] = ()  # for "notes": those whose manner the model knows
+    width: int = 128  # for "notes": learned channels beside the finger roll itself ...
     layers: int = 4  # ... and convolutions that make them, each looking twice as far as the one before
 
 
@@ -81,10 +82,17 @@ class GestureConfig:
     dim_mults: tuple[int, ...] = (1, 2, 4, 8)
     condition: int = 1024  # width of the refined audio features
     guide: Literal["both", "own"] = "both"  # whose positions the hand is shown; its own come first
+    guide_scale: float = 1.0  # they are shown times this: millimetres would be lost beside the other channels
+    wrist: bool = False  # three more channels: where the wrist is besides the predicted position
     refiner: RefinerConfig = field(default_factory=RefinerConfig)
     attention_heads: int = 4
     attention_head_dim: int = 32
     fusion: FusionConfig = field(default_factory=FusionConfig)
+
+    @property
+    def outputs(self) -> int:
+        """Channels that the network moves: poses, and the wrist where it does."""
+        return self.channels + (3 if self.wrist else 0)
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,7 @@ class FrameConfig:
     position_offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
     pose_scale: tuple[tuple[float, ...], ...] = ((math.pi,), (math.pi,))  # left, right: of each channel, or one for all
     pose_offset: tuple[tuple[float, ...], ...] = ((0.0,), (0.0,))
+    wrist_scale: float = 0.015  # m (or camera units) of what a gesture network adds to the predicted position
 
 
 @dataclass(frozen=True)
@@ -158,6 +167,7 @@ class ModelConfig:
                 "diffusion.steps must be at least 20 for a linear schedule",
             ),
             (0.0 in self.frame.position_scale, "frame.position_scale must not be 0"),
+            (self.frame.wrist_scale <= 0, "frame.wrist_scale must be above 0"),
             (any(0.0 in row for row in self.frame.pose_scale), "frame.pose_scale must not be 0"),
             *(
                 (

@@ -32,12 +32,19 @@ class Diffusion(nn.Module):
         return _at(self.signal, t) * x0 + _at(self.noise, t) * noise
 
     def loss(
-        self, networks: DualStream | SingleStream, x0: Tensor, noise: Tensor, t: Tensor, condition: Condition
+        self,
+        networks: DualStream | SingleStream,
+        x0: Tensor,
+        noise: Tensor,
+        t: Tensor,
+        condition: Condition,
+        valid: Tensor | None = None,
     ) -> Tensor:
-        """Each hand's loss [2] for clean motion x0 [B, 2, C, N] in [-1, 1]; the sum of both trains both networks.
+        """Each hand's loss [2] for clean motion x0 [B, 2, C, N]; the sum of both trains both networks.
 
         Mean square error of what the network predicts, and of its clean motion's first and second differences over time
-        where the configuration weighs them; all weighted by the step.
+        where the configuration weighs them; all weighted by the step. Frames that are not `valid` [B, 2, N] do not
+        count; the release counts them all.
         """
         xt = self.noisy(x0, noise, t)
         output = networks(xt, t, condition)
@@ -48,10 +55,11 @@ class Diffusion(nn.Module):
             target, clean = x0, output
         else:
             target, clean = noise, (xt - spread * output) / signal
-        loss = _per_hand(output, target)
+        loss = _per_hand(output, target, valid)
         for order, weight in ((1, self.config.velocity_weight), (2, self.config.acceleration_weight)):
             if weight:
-                loss = loss + weight * _per_hand(clean.diff(n=order), x0.diff(n=order))
+                known = None if valid is None else valid.unfold(2, order + 1, 1).all(dim=3)
+                loss = loss + weight * _per_hand(clean.diff(n=order), x0.diff(n=order), known)
         return (self.weight[t][:, None] * loss).mean(dim=0)
 
 
@@ -59,6 +67,7 @@ def _at(table: Tensor, t: Tensor) -> Tensor:
     return table[t][:, None, None, None]
 
 
-def _per_hand(ours: Tensor, target: Tensor) -> Tensor:
-    """Mean square error over channels and time, [B, 2]."""
-    return F.mse_loss(ours, target, reduction="none").mean(dim=(2, 3))
+def _per_hand(ours: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean square error over channels and valid time, [B, 2]."""
+    error = F.mse_loss(ours, target, reduction="none").mean(dim=2)  # [B, 2, N]
+    return error.mean(dim=2) if valid is None else (error * valid).sum(dim=2) / valid.sum(dim=2).clamp(min=1)

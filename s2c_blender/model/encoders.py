@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from .config import AudioConfig
-from .features import NOTE_FEATURES
+from .features import notes_width
 
 if TYPE_CHECKING:
     from transformers import HubertModel
 
 
 class NoteEncoder(nn.Module):
-    """The note roll [B, frames, NOTE_FEATURES] and beside it what convolutions make of the notes around each frame.
+    """The finger roll [B, frames, notes_width] and beside it what convolutions make of the notes around each frame.
 
     The transformers that follow have no sense of time of their own (parity facts 4 and 5.2): for HuBERT its positional
     convolution gives it to them, for notes these convolutions do, with a second of past and future.
@@ -30,7 +30,7 @@ class NoteEncoder(nn.Module):
     def __init__(self, audio: AudioConfig):
         super().__init__()
         self.width = self.width_of(audio)
-        self.first = nn.Conv1d(NOTE_FEATURES, audio.width, 7, padding=3)
+        self.first = nn.Conv1d(notes_width(audio), audio.width, 7, padding=3)
         self.norms = nn.ModuleList(nn.GroupNorm(1, audio.width) for _ in range(audio.layers))
         self.layers = nn.ModuleList(
             nn.Conv1d(audio.width, audio.width, 5, padding=2 * 2**i, dilation=2**i) for i in range(audio.layers)
@@ -39,7 +39,7 @@ class NoteEncoder(nn.Module):
     @staticmethod
     def width_of(audio: AudioConfig) -> int:
         """Channels of the features."""
-        return NOTE_FEATURES + audio.width
+        return notes_width(audio) + audio.width
 
     def forward(self, window: Tensor, frames: int) -> Tensor:
         x = self.first(window.transpose(1, 2))  # [B, C, frames]

@@ -1,18 +1,21 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the networks hear: the notes as a roll at 30 fps, or the normalised waveform. NumPy only."""
+"""What the networks hear: what the fingers play at 30 fps, or the normalised waveform. NumPy only."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..audio.read import resample_blocks
-from ..core.keyboard import HIGHEST, LOWEST
-from ..core.notes import LEFT, RIGHT, UNKNOWN, Score
-from .config import FPS, ModelConfig
+from ..core.keyboard import HIGHEST, is_black, key_x
+from ..core.notes import Score
+from .config import FPS, AudioConfig, ModelConfig
 
-KEYS = HIGHEST - LOWEST + 1
-NOTE_FEATURES = 4 * KEYS + 1  # onsets of the left hand, of the right, sustains of the left, of the right; pedal
+HALF_KEYBOARD = float(key_x(HIGHEST))  # m, from the middle to the last key
+OF_FINGER = 8  # stroke; held, key, colour; how near the next key is, and which; how near the last one, and which
+NOTE_FEATURES = 2 * 5 * OF_FINGER + 1  # fingers and the pedal
+AHEAD = 4.0  # s: later or longer ago, a finger's next and last keys do not count
+HALF_NEAR = 0.3  # s after which a key is half as near
 AUDIO_RATE = 16000  # Hz, HuBERT's
 BLOCK = 20  # s resampled at a time
 
@@ -23,18 +26,21 @@ class Recording:
 
     score: Score
     samples: np.ndarray | None = None
+    manner: np.ndarray | None = None  # [P] shares of the performers that the model knows; None: nobody's in particular
 
 
 def window_input(config: ModelConfig, recording: Recording, first: int, frames: int) -> np.ndarray:
     """What an audio encoder (encoders.py) gets for the frames [first, first + frames), float32.
 
-    "notes": the note roll [frames, NOTE_FEATURES]. "hubert": the samples [frames * AUDIO_RATE / FPS] of the recording's
-    normalised sound, then silence.
+    "notes": the finger roll and in each frame the manner, [frames, notes_width]. "hubert": the samples
+    [frames * AUDIO_RATE / FPS] of the recording's normalised sound, then silence.
 
     Raises ValueError when the configured encoder needs sound and the recording has none.
     """
     if config.audio.encoder == "notes":
-        return note_roll(recording.score, first, frames)
+        manner = np.zeros(len(config.audio.performers)) if recording.manner is None else recording.manner
+        roll = finger_roll(recording.score, first, frames)
+        return np.concatenate([roll, np.tile(manner.astype(np.float32), (frames, 1))], axis=1)
     if recording.samples is None:
         raise ValueError("this model listens to sound, and the recording has only notes")
     start, length = first * AUDIO_RATE // FPS, frames * AUDIO_RATE // FPS
@@ -42,39 +48,66 @@ def window_input(config: ModelConfig, recording: Recording, first: int, frames: 
     return np.pad(part, (0, length - len(part))).astype(np.float32, copy=False)
 
 
-def note_roll(score: Score, first: int, frames: int) -> np.ndarray:
-    """The notes as [frames, NOTE_FEATURES] float32 at 30 fps, frame i at second (first + i) / 30.
+def notes_width(audio: AudioConfig) -> int:
+    """Channels of what `window_input` gives an encoder of notes."""
+    return NOTE_FEATURES + len(audio.performers)
 
-    A note is in the rolls of the hand that plays it, one whose hand is not known in both. Onsets, a key each:
-    velocity / 127 shared between the two frames around the onset in proportion to their nearness, so that their sum
-    tells loudness and their balance the time within the frame. Sustains: the share of each frame's time (1/30 s around
-    it) for which the key is down. Pedal: the same for the sustain pedal.
+
+def finger_roll(score: Score, first: int, frames: int) -> np.ndarray:
+    """What every finger does, [frames, NOTE_FEATURES] float32 at 30 fps, frame i at second (first + i) / 30.
+
+    Left hand first, thumb to little finger, `OF_FINGER` numbers a finger, then the sustain pedal. Stroke: velocity /
+    127 shared between the two frames around the onset in proportion to their nearness, so that their sum tells loudness
+    and their balance the time within the frame. Held: the share of the frame's time (1/30 s around it) for which the
+    finger holds a key down; and, times this share, the key's x in half keyboards, and 1 for a black key. Next: how near
+    the finger's next stroke is, 1 at once and less the later it is, and its key's x times that; last: the same since
+    the finger left its last key. Notes without hand or finger are left out: pianist.fingered finds them.
     """
     roll = np.zeros((frames, NOTE_FEATURES), np.float32)
+    fingers = roll[:, :-1].reshape(frames, 10, OF_FINGER)
     notes = score.notes
-    key = notes["pitch"].astype(int) - LOWEST
-    place = notes["onset"] * FPS - first
-    before = np.floor(place).astype(int)
-    near = place - before
-    for side in (LEFT, RIGHT):
-        mine = (notes["hand"] == side) | (notes["hand"] == UNKNOWN)
-        for frame, share in ((before, 1.0 - near), (before + 1, near)):
-            inside = mine & (frame >= 0) & (frame < frames)
-            np.add.at(roll, (frame[inside], side * KEYS + key[inside]), (notes["velocity"] / 127.0 * share)[inside])
-        for i in np.flatnonzero(mine & (notes["offset"] * FPS > first - 1) & (place < frames)):
-            _cover(roll[:, (2 + side) * KEYS + key[i]], place[i], notes["offset"][i] * FPS - first)
+    start, stop = notes["onset"] * FPS - first, notes["offset"] * FPS - first  # frames of the roll
+    near = (stop > -AHEAD * FPS) & (start < frames + AHEAD * FPS)
+    for finger in range(10):
+        mine = near & (notes["hand"] == finger // 5) & (notes["finger"] == finger % 5)
+        _add_finger(fingers[:, finger], notes[mine], start[mine], stop[mine])
     for on, off in score.pedal:
-        _cover(roll[:, -1], on * FPS - first, off * FPS - first)
+        low, share = _shares(on * FPS - first, off * FPS - first, frames)
+        roll[low : low + len(share), -1] += share
     return roll
 
 
-def _cover(track: np.ndarray, start: float, end: float) -> None:
-    """Add to each frame of `track` [N] the share of its time within [start, end] (frames); at most 1 in all."""
-    low, high = max(int(np.floor(start + 0.5)), 0), min(int(np.ceil(end + 0.5)), len(track))
-    if low < high:
-        edges = np.arange(low, high + 1) - 0.5
-        inside = np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], start), 0.0, 1.0)
-        track[low:high] = np.minimum(track[low:high] + inside, 1.0)
+def _add_finger(track: np.ndarray, notes: np.ndarray, start: np.ndarray, stop: np.ndarray) -> None:
+    """One finger's numbers [frames, OF_FINGER]; its notes begin and end at `start` and `stop` (frames)."""
+    if not len(notes):
+        return
+    frames = len(track)
+    x = key_x(notes["pitch"]) / HALF_KEYBOARD
+    for note, place, begin, end in zip(notes, x, start, stop, strict=True):
+        before = int(np.floor(begin))
+        for frame, share in ((before, 1.0 - (begin - before)), (before + 1, begin - before)):
+            if 0 <= frame < frames:
+                track[frame, 0] += note["velocity"] / 127.0 * share
+        low, share = _shares(begin, end, frames)
+        key = np.array([1.0, place, is_black(note["pitch"])], np.float32)
+        track[low : low + len(share), 1:4] += share[:, None] * key
+    time = np.arange(frames)
+    for column, which, wait in (
+        (4, np.searchsorted(start, time), lambda n: start[n] - time),
+        (6, np.searchsorted(stop, time, side="right") - 1, lambda n: time - stop[n]),
+    ):
+        known = (which >= 0) & (which < len(notes))
+        which = np.clip(which, 0, len(notes) - 1)
+        seconds = np.maximum(wait(which), 0.0) / FPS
+        nearness = np.where(known & (seconds <= AHEAD), HALF_NEAR / (HALF_NEAR + seconds), 0.0)
+        track[:, column], track[:, column + 1] = nearness, nearness * x[which]
+
+
+def _shares(start: float, end: float, frames: int) -> tuple[int, np.ndarray]:
+    """The first of the frames 0 to `frames` that [start, end] (frames) touches, and the share of each that it fills."""
+    low, high = max(int(np.floor(start + 0.5)), 0), min(int(np.ceil(end + 0.5)), frames)
+    edges = np.arange(low, max(high, low) + 1) - 0.5
+    return low, np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], start), 0.0, 1.0).astype(np.float32)
 
 
 def hearable(samples: np.ndarray, rate: int) -> np.ndarray:

@@ -90,7 +90,7 @@ class Generator:
         plan = make_plan(sampling.sampler, self.schedule, sampling.steps)
         overlap = self.config.window // 4 if sampling.overlap is None else sampling.overlap
         listener = _Listener(self, recording, frames, overlap)
-        shape = (len(HANDS), self.config.gesture.channels, frames)
+        shape = (len(HANDS), self.config.gesture.outputs, frames)
         with memory_told(self.device):
             pieces = sample_long(
                 self._predict,
@@ -104,11 +104,14 @@ class Generator:
                 clamp=self.config.diffusion.clamp,
                 on_progress=on_progress,
             )
-            poses = np.concatenate(list(pieces), axis=-1)
+            moved = np.concatenate(list(pieces), axis=-1).transpose(0, 2, 1)  # [2, N, outputs]
         frame = self.config.frame
         positions = listener.positions * np.array(frame.position_scale) + np.array(frame.position_offset)
         scale, offset = (np.array(rows)[:, None] for rows in (frame.pose_scale, frame.pose_offset))  # [2, 1, C]
-        return positions, poses.transpose(0, 2, 1) * scale + offset
+        poses, wrist = np.split(moved, [self.config.gesture.channels], axis=2)
+        if self.config.gesture.wrist:
+            positions += wrist * frame.wrist_scale
+        return positions, poses * scale + offset
 
     def _predict(self, x: np.ndarray, t: np.ndarray, conditions: list[Condition]) -> np.ndarray:
         """x0 [B, 2, C, W] for noisy windows x at steps t."""

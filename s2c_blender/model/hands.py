@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
-from .config import ModelConfig
+from .config import GestureConfig, ModelConfig
 from .encoders import features_width
 from .unet import GestureNet
 
@@ -34,7 +34,7 @@ class DualStream(nn.Module):
     def condition(self, features: Tensor, positions: Tensor) -> Condition:
         """features [B, 2, N, F] and positions [B, 2, N, 3] in (-1, 1), a hand each -> what `forward` needs."""
         audio = torch.stack([self.left.refine(features[:, 0]), self.right.refine(features[:, 1])], dim=1)
-        return Condition(audio, guide(positions, self.config.gesture.guide))
+        return Condition(audio, guide(positions, self.config.gesture))
 
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Noisy motion x [B, 2, C, N] at steps t [B] -> both networks' predictions [B, 2, C, N]."""
@@ -53,13 +53,13 @@ class SingleStream(nn.Module):
 
     def __init__(self, config: ModelConfig):
         super().__init__()
-        both = replace(config.gesture, channels=2 * config.gesture.channels, guide="both")
+        both = replace(config.gesture, channels=2 * config.gesture.outputs, guide="both", wrist=False)
         self.left = GestureNet(both, 2 * features_width(config.audio))
 
     def condition(self, features: Tensor, positions: Tensor) -> Condition:
         """As DualStream's, but for both hands together: audio [B, condition, N], guide [B, 6, N]."""
         heard = torch.cat(features.unbind(1), dim=2)
-        return Condition(self.left.refine(heard), guide(positions, "both")[:, 0])
+        return Condition(self.left.refine(heard), guide(positions, self.left.config)[:, 0])
 
     def forward(self, x: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """As DualStream's."""
@@ -103,7 +103,7 @@ class _Half(nn.Module):
         return getattr(self.net, self.method)(*inputs)
 
 
-def guide(positions: Tensor, shown: str) -> Tensor:
+def guide(positions: Tensor, config: GestureConfig) -> Tensor:
     """Positions [B, 2, N, 3] -> what each hand is shown of them, [B, 2, 6 or 3, N]: its own first (parity fact 2.2)."""
-    channels_first = positions.transpose(2, 3)
-    return channels_first if shown == "own" else torch.cat([channels_first, channels_first.flip(1)], dim=2)
+    channels_first = config.guide_scale * positions.transpose(2, 3)
+    return channels_first if config.guide == "own" else torch.cat([channels_first, channels_first.flip(1)], dim=2)

@@ -41,7 +41,7 @@ class GestureNet(nn.Module):
         heads = (config.attention_heads, config.attention_head_dim)
         self.condition_in = nn.Linear(features, config.condition) if features != config.condition else nn.Identity()
         self.refiner = Refiner(config.condition, config.refiner)
-        self.noise_in = nn.Linear(config.channels, config.condition)
+        self.noise_in = nn.Linear(config.outputs, config.condition)
         guide = 6 if config.guide == "both" else 3
         self.stem = nn.Conv1d(2 * config.condition + guide, dim, 7, padding=3)
         self.time = nn.Sequential(nn.Linear(dim, embedding), nn.GELU(), nn.Linear(embedding, embedding))
@@ -67,7 +67,7 @@ class GestureNet(nn.Module):
             blocks = [ResnetBlock(out + width, out, embedding) for _ in range(2)]
             self.ups.append(nn.ModuleList([*blocks, LinearAttention(out, *heads), change]))
         self.last = ResnetBlock(2 * dim, dim, embedding)
-        self.out = nn.Conv1d(dim, config.channels, 1)
+        self.out = nn.Conv1d(dim, config.outputs, 1)
 
     def refine(self, features: Tensor) -> Tensor:
         """Audio features [B, N, F] -> the hand's own view of them [B, condition, N]."""

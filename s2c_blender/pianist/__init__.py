@@ -3,8 +3,8 @@
 """The pianist: notes -> two hands that play them (DESIGN section 4). `perform` is the entry point."""
 
 from .hands import with_hands
-from .perform import perform
+from .perform import fingered, perform
 from .performer import Performer
 from .playable import Report
 
-__all__ = ["Performer", "Report", "perform", "with_hands"]
+__all__ = ["Performer", "Report", "fingered", "perform", "with_hands"]

@@ -4,6 +4,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -110,6 +111,11 @@ def finger(notes: np.ndarray, report: playable.Report, prior: HandMotion | None 
         cost = None if opinion is None else opinion[mine, side]
         notes["finger"][mine] = finger_hand(notes[mine], side == LEFT, cost)
     return playable.let_go(notes, report)
+
+
+def fingered(score: Score) -> Score:
+    """The notes that can be played, each with the hand and the finger that play it where no model has an opinion."""
+    return replace(score, notes=finger(score.notes, playable.Report()))
 
 
 def _distances(prior: HandMotion, notes: np.ndarray) -> np.ndarray:

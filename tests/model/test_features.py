@@ -8,56 +8,95 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from s2c_blender.core.keyboard import key_x
 from s2c_blender.core.notes import LEFT, RIGHT, UNKNOWN, Score, make_notes
 from s2c_blender.model import config as configs
 from s2c_blender.model.config import ModelConfig
-from s2c_blender.model.features import KEYS, NOTE_FEATURES, Recording, hearable, note_roll, window_input
+from s2c_blender.model.features import NOTE_FEATURES, OF_FINGER, Recording, finger_roll, hearable, window_input
 
 SCORE = Score(
-    make_notes([0.0, 1.01, 2.0], [0.5, 1.5, 2.1], [21, 60, 108], [127, 64, 1], LEFT), np.array([[0.1, 1.0], [1.2, 1.3]])
+    make_notes([0.0, 1.01, 2.0], [0.5, 1.5, 2.1], [21, 61, 108], [127, 64, 1], [LEFT, RIGHT, RIGHT], [4, 0, 4]),
+    np.array([[0.1, 1.0], [1.2, 1.3]]),
 )
+LITTLE, THUMB = 4, 5  # of the left hand, of the right
 
 
-def test_onsets_tell_loudness_and_the_time_within_a_frame():
-    roll = note_roll(SCORE, 0, 90)
+def fingers(roll: np.ndarray) -> np.ndarray:
+    """A roll as [frames, 10, OF_FINGER], without the pedal."""
+    return roll[:, :-1].reshape(len(roll), 10, OF_FINGER)
+
+
+def test_strokes_tell_loudness_and_the_time_within_a_frame():
+    roll = finger_roll(SCORE, 0, 90)
     assert roll.shape == (90, NOTE_FEATURES)
-    onsets = roll[:, :KEYS]
-    np.testing.assert_allclose(onsets.sum(axis=0)[[0, 39, 87]], np.array([127, 64, 1]) / 127, rtol=1e-6)
-    time = (onsets[:, 39] @ np.arange(90)) / onsets[:, 39].sum() / 30
+    strokes = fingers(roll)[:, :, 0]
+    np.testing.assert_allclose(strokes.sum(axis=0)[[LITTLE, THUMB, 9]], np.array([127, 64, 1]) / 127, rtol=1e-6)
+    time = (strokes[:, THUMB] @ np.arange(90)) / strokes[:, THUMB].sum() / 30
     assert time == pytest.approx(1.01, abs=1e-6)
-    assert np.count_nonzero(onsets) == 4  # those on a frame need one
+    assert np.count_nonzero(strokes) == 4  # those on a frame need one
 
 
-def test_sustains_and_pedal_cover_their_time():
-    roll = note_roll(SCORE, 0, 90)
-    held = roll[:, 2 * KEYS : 3 * KEYS]
+def test_held_keys_and_pedal_cover_their_time():
+    roll = finger_roll(SCORE, 0, 90)
+    held = fingers(roll)[:, :, 1]
     assert held.max() <= 1.0
-    assert held[:, 39].sum() / 30 == pytest.approx(0.49, abs=1e-6)
-    assert held[:, 0].sum() / 30 == pytest.approx(0.5 + 0.5 / 30 - 0.5 / 30, abs=0.02)  # half of frame 0 lies before it
+    assert held[:, THUMB].sum() / 30 == pytest.approx(0.49, abs=1e-6)
+    assert held[:, LITTLE].sum() / 30 == pytest.approx(0.5, abs=0.02)  # half of frame 0 lies before it
     assert roll[:, -1].sum() / 30 == pytest.approx(1.0, abs=1e-6)
     assert roll[15, -1] == 1.0
     assert roll[33, -1] == 0.0
 
 
-@pytest.mark.parametrize(("hand", "rolls"), [(LEFT, [0, 2]), (RIGHT, [1, 3]), (UNKNOWN, [0, 1, 2, 3])])
-def test_a_note_is_in_the_rolls_of_its_hand(hand: int, rolls: list[int]):
-    roll = note_roll(Score(make_notes([0.5], [0.8], [60], [100], hand)), 0, 60)
-    there = roll[:, :-1].reshape(60, 4, KEYS).any(axis=0)
-    assert np.argwhere(there).tolist() == [[which, 39] for which in rolls]
+def test_fingers_are_where_their_keys_are():
+    roll = fingers(finger_roll(SCORE, 0, 90))
+    np.testing.assert_allclose(roll[40, THUMB, :4], [0, 1, key_x(61) / key_x(108), 1], atol=1e-6)  # black
+    np.testing.assert_allclose(roll[10, LITTLE, :4], [0, 1, key_x(21) / key_x(108), 0], atol=1e-6)
+    assert np.flatnonzero(roll.any(axis=(0, 2))).tolist() == [LITTLE, THUMB, 9]
+    notes = SCORE.notes.copy()
+    notes["finger"][1] = UNKNOWN
+    assert not fingers(finger_roll(Score(notes), 0, 90))[:, THUMB].any()
 
 
 def test_windows_of_the_roll_are_cut_from_the_whole():
-    whole = note_roll(SCORE, 0, 120)
+    whole = finger_roll(SCORE, 0, 120)
     for first, frames in ((0, 40), (25, 40), (31, 60), (61, 59)):
-        np.testing.assert_allclose(note_roll(SCORE, first, frames), whole[first : first + frames], atol=1e-6)
-    assert not note_roll(SCORE, 100, 40).any()
+        np.testing.assert_allclose(finger_roll(SCORE, first, frames), whole[first : first + frames], atol=1e-6)
+    assert not finger_roll(SCORE, 200, 40).any()
+
+
+def test_fingers_know_what_comes_next_and_what_was():
+    """The thumb's keys at 2 s and, after a rest, at 8 s: each comes nearer and goes away, and is forgotten in 4 s."""
+    score = Score(make_notes([2.0, 8.0], [2.5, 8.5], [50, 70], [90, 90], RIGHT, 0))
+    after, which_after, before, which_before = fingers(finger_roll(score, 0, 400))[:, THUMB, 4:].T
+    seconds = np.arange(400) / 30
+    np.testing.assert_allclose(after[:61], 0.3 / (0.3 + 2.0 - seconds[:61]), rtol=1e-5)
+    assert not after[61:119].any()  # the next one is more than 4 s ahead
+    assert (np.diff(after[121:241]) > 0).all()
+    assert not after[241:].any()
+    assert not before[:75].any()
+    np.testing.assert_allclose(before[75:194], 0.3 / (0.3 + seconds[75:194] - 2.5), rtol=1e-5)
+    assert not before[196:255].any()
+    x = key_x(np.array([50, 70])) / key_x(108)
+    np.testing.assert_allclose(which_after, after * np.where(seconds <= 2.0, *x), atol=1e-6)
+    np.testing.assert_allclose(which_before, before * np.where(seconds < 8.5, *x), atol=1e-6)
+
+
+def test_the_manner_is_in_every_frame():
+    config = replace(configs.small(), audio=configs.AudioConfig("notes", performers=("one", "two", "three")))
+    told, untold = (
+        window_input(config, Recording(SCORE, manner=manner), 0, 20) for manner in (np.array([0.25, 0, 0.75]), None)
+    )
+    assert told.dtype == np.float32
+    np.testing.assert_array_equal(told[:, :-3], finger_roll(SCORE, 0, 20))
+    assert told[:, -3:].tolist() == [[0.25, 0, 0.75]] * 20
+    assert not untold[:, -3:].any()
 
 
 def test_a_note_struck_again_is_not_lost():
-    score = Score(make_notes([0.0, 0.52], [0.5, 0.8], [60, 60], [50, 90]))
-    onsets = note_roll(score, 0, 40)[:, 39]
-    assert onsets.sum() == pytest.approx(140 / 127, rel=1e-5)
-    assert onsets[0] == pytest.approx(50 / 127, rel=1e-5)
+    score = Score(make_notes([0.0, 0.52], [0.5, 0.8], [60, 60], [50, 90], RIGHT, 1))
+    strokes = fingers(finger_roll(score, 0, 40))[:, 6, 0]
+    assert strokes.sum() == pytest.approx(140 / 127, rel=1e-5)
+    assert strokes[0] == pytest.approx(50 / 127, rel=1e-5)
 
 
 def test_hearable_sound_has_no_offset_and_unit_loudness():

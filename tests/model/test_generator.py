@@ -29,7 +29,8 @@ def music(seconds: float) -> Recording:
     rng = np.random.default_rng(0)
     onset = np.arange(0, seconds, 0.2)
     pitch = rng.integers(40, 90, len(onset))
-    return Recording(Score(make_notes(onset, onset + 0.15, pitch, np.full(len(onset), 80))))
+    hand, finger = rng.integers(0, 2, len(onset)), rng.integers(0, 5, len(onset))
+    return Recording(Score(make_notes(onset, onset + 0.15, pitch, np.full(len(onset), 80), hand, finger)))
 
 
 def test_the_seed_decides(model: Path):
@@ -60,6 +61,25 @@ def test_poses_are_in_the_configured_units(model: Path, tmp_path: Path):
     )
     np.testing.assert_allclose(scaled, usual / np.pi * scale[:, None] + offset[:, None], atol=1e-6)
     assert np.abs(usual).max() < np.pi + 1e-6 < np.abs(free).max() < 9 * np.pi + 1e-6
+
+
+def test_a_network_may_move_the_wrist_too(tmp_path: Path):
+    """Three more channels come on top of the predicted positions, in wrist_scale, and change with the seed."""
+    gesture = replace(TINY.gesture, wrist=True)
+    small, large = (
+        write_model(
+            tmp_path / name,
+            replace(TINY, gesture=gesture, frame=replace(TINY.frame, wrist_scale=scale)),
+        )
+        for name, scale in (("small", 1e-9), ("large", 0.5))
+    )
+    predicted, poses = Generator(small, device="cpu").generate(music(5), 150, seed=1, sampling=FAST)
+    moved, same = Generator(large, device="cpu").generate(music(5), 150, seed=1, sampling=FAST)
+    other, _ = Generator(large, device="cpu").generate(music(5), 150, seed=2, sampling=FAST)
+    assert poses.shape == (2, 150, 48)
+    np.testing.assert_array_equal(same, poses)
+    assert 0.05 < np.abs(moved - predicted).mean() < np.abs(moved - predicted).max() <= 0.5 + 1e-6
+    assert np.abs(moved - other).mean() > 0.05
 
 
 def test_a_single_stream_plays(tmp_path: Path):

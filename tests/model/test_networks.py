@@ -277,6 +277,33 @@ def test_a_residual_keeps_what_the_hand_knows(kind: str):
     assert not lost.left.fuse(own, other).any()
 
 
+def test_frames_that_are_not_known_teach_nothing():
+    diffusion = Diffusion(DiffusionConfig(100, "cosine", "v", "decoupled", 0.1, 0.1))
+    x0, noise, t = torch.rand(2, 2, 48, N) * 2 - 1, torch.randn(2, 2, 48, N), torch.tensor([3, 77])
+    valid = torch.ones(2, 2, N, dtype=torch.bool)
+    valid[:, 0, 20:30] = False
+
+    def silent(xt, t, condition):
+        return torch.zeros_like(xt)
+
+    loss = diffusion.loss(silent, x0, noise, t, None, valid)
+    x0[:, :, :, 20:30] = 9.0
+    left, right = diffusion.loss(silent, x0, noise, t, None, valid)
+    torch.testing.assert_close(left, loss[0])
+    assert right > 2 * loss[1]
+    everything = diffusion.loss(silent, x0, noise, t, None)
+    torch.testing.assert_close(diffusion.loss(silent, x0, noise, t, None, torch.ones_like(valid)), everything)
+
+
+def test_positions_are_shown_as_large_as_configured():
+    config = tiny(guide_scale=10.0)
+    _, _, features, positions = inputs(config)
+    with torch.no_grad():
+        shown = networks(config).condition(features, positions).guide
+    torch.testing.assert_close(shown[:, 1, :3], 10 * positions[:, 1].mT)
+    torch.testing.assert_close(shown[:, 1, 3:], 10 * positions[:, 0].mT)
+
+
 def test_a_single_stream_moves_both_hands():
     """The baseline: both hands' poses and positions reach both hands' answers; it is used and trained as two are."""
     config = tiny(FUSIONS["none"], streams="single")

@@ -16,7 +16,7 @@ from s2c_blender.audio.midi import write_midi
 from s2c_blender.core.notes import LEFT, RIGHT
 from s2c_blender.errors import ENVIRONMENT, UserError
 from s2c_blender.model.config import AudioConfig, FrameConfig, ModelConfig, typed
-from s2c_blender.model.features import NOTE_FEATURES
+from s2c_blender.model.features import NOTE_FEATURES, OF_FINGER
 from tests.training.tiny_data import SPLITS, TINY, as_clip, motion, score, write_data
 from training.dataset import REACH, MotionData, Steps
 from training.layout import annotation_path, midi_path, read_clip, write_clip
@@ -144,11 +144,13 @@ def test_a_window_hears_its_own_notes(folder):
     clip = data.clips[0]
     batch = data.windows(10_000)
     heard = batch.heard[40]  # frames 40 to 71 of the first clip
-    onsets = np.zeros((2, 88))
+    strokes = np.zeros(10)
     for note in clip.score.notes:
         if 40 <= note["onset"] * 30 <= 71:
-            onsets[note["hand"], note["pitch"] - 21] += note["velocity"] / 127
-    np.testing.assert_allclose(heard[:, :176].sum(dim=0).reshape(2, 88).numpy(), onsets, atol=0.03)
+            strokes[5 * note["hand"] + note["finger"]] += note["velocity"] / 127
+    found = heard[:, :-1].reshape(32, 10, OF_FINGER)[:, :, 0].sum(dim=0)
+    np.testing.assert_allclose(found.numpy(), strokes, atol=0.03)
+    assert np.count_nonzero(strokes) > 1
     np.testing.assert_allclose(
         batch.positions[40].numpy() * CONFIG.frame.position_scale, clip.positions[:, 40:72], rtol=1e-4, atol=1e-5
     )
