@@ -11,6 +11,7 @@ command goes on, and with more hours it adds to them.
 import argparse
 import errno
 import itertools
+import json
 import multiprocessing
 import os
 import signal
@@ -19,13 +20,15 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from s2c_blender.audio.files import whole_file
 from s2c_blender.core.notes import LEFT, RIGHT, Score
-from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED, UserError
+from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED, ENVIRONMENT, UserError
 from s2c_blender.model.camera import Camera, to_camera
 from s2c_blender.model.mano import neutral
 from s2c_blender.pianist import perform
@@ -115,7 +118,12 @@ def make(root: Path, task: Task) -> float:
     seed = int(rng.integers(2**31))
     try:
         motion, _ = perform(score, performer=PERFORMERS[task.performer], fps=FPS, seed=seed)
-    except (ArithmeticError, LookupError, ValueError) as error:  # one clip among thousands does not end the work
+    except (
+        ArithmeticError,
+        LookupError,
+        UserError,
+        ValueError,
+    ) as error:  # one clip among thousands does not end the work
         print(f"{task.name} is left out: {error!r}", file=sys.stderr, flush=True)
         return 0.0
     camera, mano = camera_of(task.performer, task.seed[0]), neutral()
@@ -130,6 +138,28 @@ def make(root: Path, task: Task) -> float:
     return motion.duration
 
 
+def check_origin(root: Path, pieces: list[Piece], seed: int) -> None:
+    """Keep beside the data what it is made from, or compare with what is kept; UserError when that is another.
+
+    Data without that file gets one: the first version made it without.
+    """
+    path, music = root / "simulation.json", 0
+    for piece in pieces:
+        music = zlib.crc32(f"{piece.name} {piece.split} ".encode(), music)
+        music = zlib.crc32(piece.score.pedal.tobytes(), zlib.crc32(piece.score.notes.tobytes(), music))
+    origin = {"seed": seed, "music": music}
+    if not path.is_file():
+        with whole_file(path) as file:
+            file.write(json.dumps(origin).encode())
+        return
+    try:
+        kept = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: choose another folder for the data.") from error
+    if kept != origin:
+        raise UserError(f"{root} holds data of another seed or other music: give those, or choose another folder.")
+
+
 def simulate(root: Path, pieces: list[Piece], hours: float, seed: int, jobs: int) -> None:
     """Make `hours` of motion below `root`, as far as it is not there yet."""
     tasks, seconds = [], 0.0
@@ -139,6 +169,7 @@ def simulate(root: Path, pieces: list[Piece], hours: float, seed: int, jobs: int
         if seconds >= hours * 3600:
             break
     root.mkdir(parents=True, exist_ok=True)
+    check_origin(root, pieces, seed)
     layout.write_splits(root, {s: [t.name for t in tasks if t.split == s] for s in layout.SPLITS})
     for performer in PERFORMERS:
         layout.write_camera(root, performer, camera_of(performer, seed))
@@ -190,8 +221,12 @@ def main() -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    except BrokenProcessPool:
+        reason = "The system ended a process, perhaps for want of memory"
+        print(f"{reason}: run the same command again with fewer --jobs. What has been made is kept.", file=sys.stderr)
+        return ENVIRONMENT
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         advice = "the disk is full; make room and run the same command again" if full else error.strerror or str(error)
         print(f"Cannot write to {arguments.out}: {advice}. What has been made is kept.", file=sys.stderr)
         return 1

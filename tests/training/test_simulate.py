@@ -6,6 +6,8 @@ import errno
 import itertools
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from s2c_blender.audio.midi import read_midi, write_midi
 from s2c_blender.core import metrics
 from s2c_blender.core.motion import HandMotion
 from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes
-from s2c_blender.errors import UserError
+from s2c_blender.errors import ENVIRONMENT, UserError
 from s2c_blender.model.camera import to_piano
 from s2c_blender.model.mano import neutral
 from tests.pianist.music import sampled
@@ -95,17 +97,31 @@ def whole(music, tmp_path_factory) -> Path:
     return out
 
 
-def run(out: Path, music: Path, *more: str) -> subprocess.Popen:
+def run(out: Path, music: Path, **more) -> subprocess.Popen:
     """The command line on about four clips of six seconds."""
     command = [sys.executable, "-m", "training.simulate", str(out), "--scores", str(music)]
-    command += ["--hours", "0.0055", "--jobs", "1", *more]
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    command += ["--hours", "0.0055", "--jobs", "1"]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     """All finished files below a folder."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".part")
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def wait_for_a_clip(out: Path) -> None:
+    """Until the first one is there."""
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and not list(out.rglob("0*.json")):
+        time.sleep(0.02)
+
+
+def workers_of(process: subprocess.Popen) -> list[int]:
+    """Process numbers of those that make clips."""
+    command = ["ps", "-ww", "-o", "pid=", "-o", "args=", "--ppid", str(process.pid)]
+    lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    return [int(line.split()[0]) for line in lines if "spawn_main" in line]
 
 
 def test_clips_hold_the_motion_that_plays_their_notes(whole):
@@ -133,11 +149,8 @@ def test_clips_hold_the_motion_that_plays_their_notes(whole):
 def test_killed_at_any_time_it_goes_on_to_the_same_bytes(whole, music, tmp_path):
     out = tmp_path / "data"
     process = run(out, music)
-    deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and not list(out.rglob("0*.json")):
-        time.sleep(0.02)
-    workers = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True).stdout
-    for pid in (process.pid, *map(int, workers.split())):
+    wait_for_a_clip(out)
+    for pid in (process.pid, *workers_of(process)):
         os.kill(pid, signal.SIGKILL)
     process.communicate()
     done = contents(out)
@@ -174,6 +187,63 @@ def test_a_full_disk_is_named(music, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["simulate", str(tmp_path / "data"), "--scores", str(music), "--hours", "0.001"])
     assert simulate.main() == 1
     assert "the disk is full; make room and run the same command again" in capsys.readouterr().err
+
+
+def test_a_disk_that_gets_full_ends_in_one_sentence_and_what_was_made_is_gone_on_with(whole, music, tmp_path):
+    sizes = sorted(path.stat().st_size for path in whole.glob("annotation/*/*/*.json"))
+    assert sizes[0] < sizes[-1]
+    limit = sizes[-1] - 1  # of a file: as good as a full disk once the largest clip comes
+    out = tmp_path / "data"
+    process = run(out, music, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    said = process.communicate(timeout=300)[0]
+    assert process.returncode == 1 and "Traceback" not in said
+    assert "the disk is full; make room and run the same command again. What has been made is kept." in said
+    assert contents(out).items() < contents(whole).items()
+    run(out, music).communicate(timeout=300)
+    assert contents(out) == contents(whole)
+
+
+def test_a_worker_that_the_system_ends_is_one_sentence(music, tmp_path):
+    process = run(tmp_path / "data", music)
+    wait_for_a_clip(tmp_path / "data")
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    said = process.communicate(timeout=300)[0]
+    assert process.returncode == ENVIRONMENT and "Traceback" not in said
+    assert said.splitlines()[-1].startswith("The system ended a process, perhaps for want of memory:")
+
+
+def test_a_clip_that_the_pianist_refuses_is_left_out(monkeypatch, tmp_path, capsys):
+    def refuse(*_, **__):
+        raise UserError("No.")
+
+    monkeypatch.setattr(simulate, "perform", refuse)
+    task = next(simulate.plan(pieces(), 0))
+    assert simulate.make(tmp_path, task) == 0.0
+    assert capsys.readouterr().err.startswith(f"{task.name} is left out: ")
+
+
+def test_data_of_another_seed_or_other_music_is_not_added_to(music, whole, monkeypatch, capsys, tmp_path):
+    before = contents(whole)
+    more = tmp_path / "music"
+    shutil.copytree(music, more)
+    write_midi(tune(70), more / "new.mid")
+    for scores, seed in ((music, "1"), (more, "0")):
+        given = ["simulate", str(whole), "--scores", str(scores), "--seed", seed, "--hours", "0.01"]
+        monkeypatch.setattr(sys, "argv", given)
+        assert simulate.main() == 1
+        assert "holds data of another seed or other music" in capsys.readouterr().err
+    assert contents(whole) == before
+
+
+def test_the_first_to_write_decides_what_a_folder_is_made_from(music, tmp_path):
+    music = simulate.read_pieces(music, print)
+    simulate.check_origin(tmp_path, music, 3)
+    simulate.check_origin(tmp_path, music, 3)
+    with pytest.raises(UserError, match="another seed"):
+        simulate.check_origin(tmp_path, music, 4)
+    (tmp_path / "simulation.json").write_text("{")
+    with pytest.raises(UserError, match="is damaged"):
+        simulate.check_origin(tmp_path, music, 3)
 
 
 @pytest.mark.parametrize("wrong", [["--hours", "0"], ["--jobs", "0"], ["--seed", "-1"], ["--hours", "nan"]])
