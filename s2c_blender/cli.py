@@ -28,6 +28,7 @@ from .core import curves
 from .core.motion import HandMotion
 from .errors import BAD_ARGUMENTS, CANCELLED, ENVIRONMENT, Cancelled, UserError
 from .generate import Job, generate, peak_memory_mb
+from .job import GENERATOR, usual_generator
 from .outputs import check_writable, one_sentence, write_failed
 
 SUFFIXES = {"out": ".blend", "fbx": ".fbx", "motion": ".npz", "raw": ".npz", "render": ".mp4", "midi": ".mid"}
@@ -67,8 +68,7 @@ def parser(in_blender: bool = False) -> argparse.ArgumentParser:
     how.add_argument(
         "--generator",
         choices=("model", "pianist"),
-        default="model",
-        help="who imagines the motion: the gesture model, or the pianist alone (default: model)",
+        help=f"who imagines the motion, a gesture model or the pianist (default: {GENERATOR}; model with --model)",
     )
     how.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps (default: auto)")
     how.add_argument(
@@ -131,6 +131,7 @@ def _asked_for(argv: list[str], in_blender: bool) -> Callable[[dict], None]:
 
 
 def _run(arguments: argparse.Namespace, report: dict, in_blender: bool) -> None:
+    arguments.generator = arguments.generator or usual_generator(arguments.model)
     if arguments.generator == "pianist":
         given = [f"--{name}" for name in ("model", "raw", "steps", "mano") if getattr(arguments, name)]
         if given:

@@ -5,6 +5,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Generator = Literal["model", "pianist"]
+GENERATOR: Generator = "pianist"  # the default, until the gesture model that comes with the extension is trained
+
+
+def usual_generator(model: str | None) -> Generator:
+    """Who imagines the motion where nothing is said: a gesture model where a folder is named, else GENERATOR."""
+    return "model" if model else GENERATOR
+
 
 @dataclass
 class Job:
@@ -15,7 +23,7 @@ class Job:
     duration: float | None = None
     seed: int = 0
     creativity: float = 1.0  # 0: every seed gives the same take, 1: takes differ as much as the model's do
-    generator: Literal["model", "pianist"] = "model"  # who imagines the motion; the pianist plays it either way
+    generator: Generator | None = None  # None: the usual one; who imagines the motion; the pianist plays it either way
     device: str = "auto"  # "auto", "cpu", "cuda", "mps": where transcription runs
     fps: float = 60.0  # rate of the motion; scenes resample it to their own
     cache_dir: str | None = None  # folder for transcriptions already made
@@ -26,3 +34,6 @@ class Job:
     steps: int | None = None  # of the sampler; None: what suits it
     precision: str = "float32"  # the model's: "float32", "bfloat16" or "float16"
     mano: str | None = None  # the user's MANO_RIGHT.pkl, for models that answer in MANO's terms
+
+    def __post_init__(self):
+        self.generator = self.generator or usual_generator(self.model)

@@ -24,7 +24,7 @@ BELOW = {
     "generate": {"core", "errors", "job", "outputs", "pianist", "audio", "model"},
     "worker": {"core", "errors", "generate"},
     "blender": {"core", "errors", "job", "outputs", "audio", "generate", "worker", "cli"},
-    "cli": {"core", "errors", "outputs", "audio", "generate", "worker", "blender", "model"},
+    "cli": {"core", "errors", "job", "outputs", "audio", "generate", "worker", "blender", "model"},
     "__main__": {"cli"},
 }
 

@@ -6,6 +6,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from ..core.notes import LEFT, RIGHT
+from ..job import GENERATOR
 from .preferences import DEVICES
 from .rig import HANDS, PIANO, has_name
 
@@ -24,7 +25,7 @@ SIDES = [
     ("RIGHT", "Right", "Only the right hand is animated; the left one keeps what it has"),
 ]
 GENERATORS = [
-    ("MODEL", "Gesture Model", "A neural network trained on simulated pianists imagines the hands' motion; needs PyTorch"),
+    ("MODEL", "Gesture Model", "A neural network taught by simulated pianists imagines the motion; needs PyTorch"),
     ("PIANIST", "Pianist", "The motion follows from the notes alone; needs no PyTorch when the music is MIDI"),
 ]
 OUTPUTS = [
@@ -69,7 +70,9 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
         min=0.0,
         max=1.0,
     )
-    generator: EnumProperty(name="Generator", description="Who imagines how the hands move", items=GENERATORS)
+    generator: EnumProperty(
+        name="Generator", description="Who imagines how the hands move", items=GENERATORS, default=GENERATOR.upper()
+    )
     animate_keys: BoolProperty(
         name="Animate Piano",
         description="Also key the piano keys and the pedal, so that they go down under the hands",

@@ -238,9 +238,11 @@ def bundled(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def test_the_bundled_model_is_the_default(song, bundled, tmp_path, run):
+def test_the_bundled_model_plays(song, bundled, tmp_path, run):
     motion, raw = tmp_path / "x.npz", tmp_path / "raw.npz"
-    code, report, err = run("--audio", song, "--motion", motion, "--raw", raw, "--seed", 3, "--steps", 2)
+    code, report, err = run(
+        "--audio", song, "--motion", motion, "--raw", raw, "--seed", 3, "--steps", 2, "--generator", "model"
+    )
     assert code == 0, err
     assert {"reading", "imagining", "playing"} <= report["seconds"].keys()
     assert "imagining" in err
@@ -255,7 +257,7 @@ def test_the_bundled_model_is_the_default(song, bundled, tmp_path, run):
 def test_without_the_bundled_model_the_user_is_told(song, tmp_path, run, monkeypatch):
     monkeypatch.setattr(generation, "BUNDLED", tmp_path / "none")
     monkeypatch.setattr(prior, "BUNDLED", tmp_path / "none")
-    code, report, _ = run("--audio", song, "--motion", tmp_path / "x.npz")
+    code, report, _ = run("--audio", song, "--motion", tmp_path / "x.npz", "--generator", "model")
     assert code == 3
     assert "no gesture model in it" in report["error"] and "--generator pianist" in report["error"]
     assert not (tmp_path / "x.npz").exists()

@@ -28,6 +28,7 @@ from s2c_blender.blender.preferences import Defaults, trim_cache  # noqa: E402
 from s2c_blender.blender.source import chosen_part, source_name  # noqa: E402
 from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes  # noqa: E402
 from s2c_blender.errors import UserError  # noqa: E402
+from s2c_blender.job import GENERATOR  # noqa: E402
 from tests.blender.sample import clicks  # noqa: E402
 
 HAS_SOUND = bpy.app.version >= (4, 3)  # the bpy 4.2 module is built without
@@ -105,9 +106,9 @@ def test_every_button_and_setting_says_what_it_does(settings):
             assert prop.description and not prop.description.endswith("."), name
 
 
-def test_the_gesture_model_is_the_default(settings):
+def test_the_panel_begins_with_the_usual_generator(settings):
     fresh = bpy.data.scenes.new("Fresh").piano_hands
-    assert (fresh.generator, fresh.creativity) == ("MODEL", 1.0)
+    assert (fresh.generator, fresh.creativity) == (GENERATOR.upper(), 1.0)
 
 
 def test_panels_show_generator_and_creativity(settings, tune):

@@ -24,6 +24,7 @@ from s2c_blender.generate import Job, generate
 from s2c_blender.model import generator, prior
 from s2c_blender.model.config import AudioConfig, FrameConfig
 from s2c_blender.model.prior import Request, make_prior, prepare
+from s2c_blender.pianist import fingered
 from tests.model.tiny_model import HUBERT, TINY, write_model
 from tests.pianist.music import sampled
 
@@ -154,14 +155,14 @@ def test_a_listening_model_needs_sound(tmp_path: Path, tune: Score):
     assert np.isfinite(motion.left_position).all()
 
 
-def test_the_bundled_model_is_the_default(midi: Path, model: Path, tmp_path: Path, monkeypatch):
+def test_the_bundled_model_imagines(midi: Path, model: Path, tmp_path: Path, monkeypatch):
     """Its motion before the keys is what `make_prior` gives; at creativity 0 all seeds have the same."""
     monkeypatch.setattr(generation, "BUNDLED", model)
-    job = Job(str(midi), steps=2, device="cpu", raw=str(tmp_path / "raw.npz"), seed=7)
+    job = Job(str(midi), generator="model", steps=2, device="cpu", raw=str(tmp_path / "raw.npz"), seed=7)
     result = generate(job)
     raw = HandMotion.load(tmp_path / "raw.npz")
     score = read_midi(midi)
-    expected, _ = imagine(Request(model, steps=2, device="cpu"), score, score.end, seed=7)
+    expected, _ = imagine(Request(model, steps=2, device="cpu"), fingered(score), score.end, seed=7)
     np.testing.assert_allclose(raw.right_rotation, expected.right_rotation, atol=1e-6)
     assert (raw.fps, raw.meta["seed"], raw.meta["raw"]) == (30, 7, True)
     np.testing.assert_array_equal(raw.keys, result.motion.keys)
