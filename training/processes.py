@@ -6,11 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
 from s2c_blender.audio.device import choose_device
+
+PATIENCE = timedelta(hours=6)  # with the first process, which converts clips and validates while the others wait
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,13 @@ def joined(device: str) -> Iterator[Place]:
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
     try:
         yield Place(device, rank, world)
     finally:
         dist.destroy_process_group()
+
+
+def threads() -> int:
+    """Threads of the processor for each of this machine's processes, so that together they take all cores."""
+    return max(os.cpu_count() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)), 1)

@@ -7,10 +7,11 @@ python -m training.train gestures CONFIG --data DIR --positions RUN --out RUN2
 """
 
 import argparse
+import json
 import math
-import os
 import sys
 import time
+import zlib
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from training import checkpoint
 from training.average import average_into, averaged
 from training.curves import Curves
 from training.dataset import Batch, MotionData, Steps, print_warning
-from training.processes import Place, joined
+from training.processes import Place, joined, threads
 from training.settings import HEARD, Stage, StageSettings, Training, read_training
 from training.signals import stop_asked
 from training.stages import VALIDATION_WINDOWS, GestureStage, PositionStage, sampled, trained_predictors
@@ -55,8 +56,8 @@ class Job:
     workers: int = 0  # processes that prepare batches, besides the one that trains
 
 
-def train(job: Job, place: Place) -> ModelConfig:
-    """Train a stage, from its last checkpoint on if it has one, and write `job.out`; the configuration it ended with.
+def train(job: Job, place: Place) -> int:
+    """Train a stage, from its last checkpoint on if it has one, and write `job.out`; the fingerprint of its data.
 
     Raises UserError when something is wrong with configuration, data, disk or loss, and when a signal stopped it.
     """
@@ -71,6 +72,16 @@ def train(job: Job, place: Place) -> ModelConfig:
     if found and found.told["run"] != wanted:
         raise UserError(f"{job.out} holds a run of another configuration, stage or positions: choose another folder.")
     data = _load(job, config, place)
+    learned_from = fingerprint(data)
+    if found and found.told["data"] != learned_from:
+        raise UserError(
+            f"{job.data} has other clips to learn from than when {job.out} was begun: let training.simulate finish "
+            "first, then train into another folder."
+        )
+    if predictors and not place.rank:
+        before = checkpoint.load_last(job.positions, _nothing)
+        if before and before.told["data"] != learned_from:
+            print_warning(f"the positions of {job.positions} were learned from other clips than {job.data} has now.")
     if found:
         config = replace(config, frame=ModelConfig.from_json(found.told["model"]).frame)
         data = replace(data, config=config)
@@ -85,11 +96,17 @@ def train(job: Job, place: Place) -> ModelConfig:
     else:
         networks = GestureStage(config, predictors)
     with memory_told(place.device):
-        run = _Run(job, settings, place, config, networks.to(place.device), wanted)
+        told = {"run": wanted, "data": learned_from, "model": config.to_json()}
+        run = _Run(job, settings, place, config, networks.to(place.device), told)
         if found:
             checkpoint.restore(found, run.networks, run.average, run.optimiser)
         run.go(data, found.step if found else 0)
-    return config
+    return learned_from
+
+
+def fingerprint(data: MotionData) -> int:
+    """CRC-32 of the clips' names and numbers of frames."""
+    return zlib.crc32(json.dumps([(clip.name, len(clip)) for clip in data.clips]).encode())
 
 
 def _begun(job: Job) -> tuple[ModelConfig, PositionStage | None]:
@@ -143,7 +160,7 @@ class _Run:
         networks: PositionStage | GestureStage,
         told: dict[str, Any],
     ):
-        """`told`: what a checkpoint must say of a run that goes on as this one."""
+        """`told`: what checkpoints say besides."""
         self.job, self.settings, self.place, self.config = job, settings, place, config
         self.networks, self.told = networks, told
         trained = [value for value in networks.parameters() if value.requires_grad]
@@ -251,7 +268,7 @@ class _Run:
     def keep(self, step: int) -> None:
         """Write a checkpoint."""
         tensors = checkpoint.state_of(self.networks, self.average, self.optimiser)
-        checkpoint.save(self.job.out, step, tensors, {"run": self.told, "model": self.config.to_json()})
+        checkpoint.save(self.job.out, step, tensors, self.told)
 
 
 def learning_rate(settings: StageSettings, step: int) -> float:
@@ -278,7 +295,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hubert", type=Path, help="folder of a trained HuBERT, for models that listen to sound")
     parser.add_argument("--cache", type=Path, help="folder for converted clips (default: cache in the data folder)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of the processor")
+    parser.add_argument("--threads", type=int, default=threads(), help="threads of the processor")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches, for fast devices")
     given = parser.parse_args(arguments)
     try:

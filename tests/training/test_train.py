@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,8 @@ from s2c_blender.model.weights import load_state, read_config
 from tests.conftest import REPO
 from tests.training.tiny_data import SPLITS, write_config, write_data
 from training import checkpoint, export, train
-from training.processes import Place
+from training.layout import annotation_path
+from training.processes import Place, threads
 from training.settings import StageSettings, read_training
 
 ENVIRON = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
@@ -186,6 +188,23 @@ def test_asked_to_stop_it_keeps_what_it_has(data, config, tmp_path, capsys, monk
     assert_same(tensors(run), tensors(through))
 
 
+def test_a_run_goes_on_with_the_clips_that_it_began_with_only(data, config, positions, tmp_path, capsys):
+    folder, run = tmp_path / "set", tmp_path / "run"
+    shutil.copytree(data, folder)
+    short = write_config(tmp_path / "c.json", positions={"steps": 2})
+    finished(folder, short, "positions", run)
+    name = SPLITS["train"][1]
+    annotation_path(folder, name).rename(tmp_path / "later.json")  # as if it were not made yet
+    assert train.main(arguments(folder, short, "positions", run)) == 1
+    assert "has other clips to learn from than when" in capsys.readouterr().err
+    model = ("gestures", tmp_path / "gestures", "--positions", positions)
+    finished(folder, write_config(tmp_path / "c.json", gestures={"steps": 1}), *model)
+    assert "were learned from other clips" in capsys.readouterr().err
+    (tmp_path / "later.json").rename(annotation_path(folder, name))
+    finished(folder, write_config(tmp_path / "c.json", positions={"steps": 2}), "positions", run)
+    assert "other clips" not in capsys.readouterr().err
+
+
 def test_a_finished_run_is_left_as_it_is(data, config, positions, gestures, capsys):
     before = tensors(gestures)
     finished(data, config, "gestures", gestures, "--positions", positions)
@@ -267,6 +286,16 @@ def test_another_process_takes_the_clips_of_the_first(data, config, tmp_path, mo
     sent.append("ann/one/9")
     with pytest.raises(UserError, match="Process 1 cannot read all clips"):
         train._load(job, model, Place("cpu", 1, 2))
+
+
+def test_the_processes_of_a_machine_share_its_cores(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 10)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    found = [threads()]
+    for count in ("4", "16"):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", count)
+        found.append(threads())
+    assert found == [10, 2, 1]
 
 
 def test_learning_rate_rises_and_falls():
