@@ -20,15 +20,16 @@ import numpy as np
 import torch
 from scipy.stats import t as student
 
-from s2c_blender.errors import UserError
+from s2c_blender.errors import BAD_ARGUMENTS, UserError
 from s2c_blender.model.config import FusionConfig, GestureConfig, ModelConfig
 from s2c_blender.model.hands import make_hands
 from s2c_blender.model.weights import write_config
 from s2c_blender.outputs import whole_file
 from training.evaluate import evaluate
+from training.processes import joined
 from training.report import ROWS
 from training.settings import Training, read_training
-from training.train import MODEL, Job, joined, train
+from training.train import MODEL, Job, train
 
 FIGURES = (
     "fgd",
@@ -68,7 +69,7 @@ def variant(config: ModelConfig, name: str) -> ModelConfig:
     """The model of a variant with as many gesture parameters as `config` has, to within TOLERANCE.
 
     Where they differ, the widths of U-Net and condition are those nearest to the configured ones that fit. Raises
-    ValueError when none do.
+    UserError when none do.
     """
     gesture = VARIANTS[name](config.gesture)
     wanted = parameters(config)
@@ -78,7 +79,10 @@ def variant(config: ModelConfig, name: str) -> ModelConfig:
         found = replace(config, gesture=replace(gesture, dim=dim, condition=condition))
         if abs(parameters(found) / wanted - 1) <= TOLERANCE:
             return found
-    raise ValueError(f"no sizes of {name} have as many parameters as the configured model")
+    raise UserError(
+        f"No sizes of the variant {name} have as many parameters as the configured model: make that one larger.",
+        BAD_ARGUMENTS,
+    )
 
 
 def parameters(config: ModelConfig) -> int:
@@ -88,7 +92,10 @@ def parameters(config: ModelConfig) -> int:
 
 
 def runs(training: Training, data: Path, out: Path, seeds: int, device: str) -> dict[str, list[Path]]:
-    """Train what is not trained yet; model folders of every variant, one a seed."""
+    """Train what is not trained yet; model folders of every variant, one a seed.
+
+    UserError when the data change in between: the variants would not be trained alike.
+    """
     first = out / "positions"
     jobs = [Job("positions", training, data, first)]
     models: dict[str, list[Path]] = {name: [] for name in VARIANTS}
@@ -100,10 +107,14 @@ def runs(training: Training, data: Path, out: Path, seeds: int, device: str) -> 
             )
             jobs.append(Job("gestures", recipe, data, run, first))
             models[name].append(run / MODEL)
+    learned_from = set()
     for job in jobs:
         print(f"training {job.out}", flush=True)
         with joined(device) as place:
-            train(job, place)
+            learned_from.add(train(job, place))
+        if len(learned_from) > 1:
+            told = f"{data} has other clips for {job.out} than for the runs before"
+            raise UserError(f"{told}: let training.simulate finish first, then begin in another folder.")
     models[SHARED_NOISE] = [_with_shared_noise(model) for model in models[BASE]]
     return models
 
@@ -122,14 +133,13 @@ def _with_shared_noise(model: Path) -> Path:
 
 def compared(models: dict[str, list[Path]], data: Path, **options) -> dict:
     """Every figure of every variant: its values over the training seeds, and those of its difference from BASE."""
-    names = [(name, folder) for name, folders in models.items() for folder in folders]
-    report = evaluate([folder for _, folder in names], data, **options)
-    figures = report["tables"][0]["figures"]
     values: dict[str, dict[str, list[float]]] = {name: {} for name in models}
-    for (name, _), title in zip(names, report["models"], strict=True):
-        for figure in FIGURES:
-            if figure in figures[title]:
-                values[name].setdefault(figure, []).append(figures[title][figure]["mean"])
+    for name, folders in models.items():
+        for folder in folders:  # one at a time: they are compared below, and all together would fill the memory
+            report = evaluate([folder], data, **options)
+            figures = report["tables"][0]["figures"][next(iter(report["models"]))]
+            for figure in (figure for figure in FIGURES if figure in figures):
+                values[name].setdefault(figure, []).append(figures[figure]["mean"])
     return {
         "notes": report["notes"],
         "parameters": {

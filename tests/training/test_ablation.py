@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.stats import ttest_1samp
 
+from s2c_blender.errors import BAD_ARGUMENTS, UserError
 from s2c_blender.model.weights import load_state, read_config
 from tests.conftest import REPO
 from tests.training.tiny_data import write_config, write_data
@@ -72,3 +73,21 @@ def test_variants_are_trained_and_compared(tmp_path, monkeypatch, capsys):
     assert f"| {ablation.SHARED_NOISE} |" in table
     assert ablation.main(command) == 0  # nothing is trained again, and the report is the same
     assert (out / "ablation.md").read_text() == table
+
+
+def test_a_variant_that_cannot_be_of_the_same_size_ends_before_anything_is_trained(tmp_path, capsys):
+    config = write_config(tmp_path / "config.json")  # its networks are too small to be matched
+    command = [str(config), "--data", str(tmp_path / "none"), "--out", str(tmp_path / "out"), "--threads", "1"]
+    assert ablation.main(command) == BAD_ARGUMENTS
+    error = capsys.readouterr().err.strip()
+    assert "have as many parameters as the configured model" in error
+    assert "\n" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_that_change_between_the_variants_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(ablation, "train", lambda job, _: int(job.out.name == "seed1"))
+    monkeypatch.setattr(ablation, "variant", lambda model, _: model)
+    training = read_training(write_config(tmp_path / "config.json"))
+    with pytest.raises(UserError, match=r"has other clips for .*HCAA/seed1 than"):
+        ablation.runs(training, tmp_path, tmp_path / "out", 2, "cpu")
