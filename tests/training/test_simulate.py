@@ -32,6 +32,14 @@ from training.performers import HELD_OUT, PERFORMERS
 KNOWN = set(PERFORMERS) - set(HELD_OUT)
 
 
+@pytest.fixture(autouse=True)
+def signals():
+    """The command line, called here, changes what a process does when it is asked to end."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
 def tune(start: int, seconds: float = 4.0) -> Score:
     """Both hands, four notes a second in the right one, louder and louder."""
     count = int(4 * seconds)
