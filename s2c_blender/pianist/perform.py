@@ -44,9 +44,9 @@ def perform(
     """Play `score`: a motion at `fps` from time 0 to one second after the last note, and what became of the notes.
 
     prior: a motion of the same music (any fps) whose postures the hands keep where the keys allow it: the generator's.
-    seed: varies posture and strokes as a player's repetitions do, where no prior does that; the same seed gives the
-        same motion.
-    creativity: 0..1, how far two seeds' motions differ; 0 not at all.
+    seed: varies posture and sway as a player's repetitions do; the same seed gives the same motion.
+    creativity: 0..1, how far two seeds' motions differ; 0 not at all. With a prior, which brings its own variation,
+        seed and creativity change nothing.
     on_progress: called with 0..1; what it raises ends the work.
     """
     p = performer or Performer()
