@@ -33,7 +33,7 @@ MARGIN = AHEAD + 1.0  # s of notes before and after a window that tell of its fi
 class Batch(NamedTuple):
     """Windows as the networks take them; values normalised by FrameConfig."""
 
-    heard: Tensor  # [B, N, F] note rolls, or [B, L] sound
+    heard: Tensor  # [B, N, F] finger rolls, or [B, L] sound
     positions: Tensor  # [B, 2, N, 3]
     poses: Tensor  # [B, 2, 48, N]
     valid: Tensor  # [B, 2, N] bool

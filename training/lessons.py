@@ -13,11 +13,12 @@ from s2c_blender.core.notes import Score
 from s2c_blender.errors import UserError
 from s2c_blender.model.config import ModelConfig
 from s2c_blender.outputs import one_sentence, whole_file
+from s2c_blender.pianist import fingered
 from training.clips import Motion, find_camera, hear, in_piano, performer_of, read_recorded, sound_file
 from training.fingers import fingered_by
 from training.layout import annotation_path, midi_path
 
-FORMAT = 4  # of what is cached
+FORMAT = 5  # of what is cached
 Warn = Callable[[str], None]
 
 
@@ -70,6 +71,8 @@ def _converted(root: Path, name: str, kind: str, warn: Warn) -> Lesson:
             warn(f"{name}: {sentence}")
         motion = in_piano(motion, camera)
         score = fingered_by(motion, score)
+    else:
+        score = fingered(score)  # the motion does not show them without a keyboard
     return Lesson(motion.positions.astype(np.float32), motion.poses.astype(np.float32), name, clip.valid, score)
 
 

@@ -59,6 +59,11 @@ def test_clips_come_back_in_the_piano_frame_with_the_left_hand_as_it_is(folder):
         np.testing.assert_allclose(clip.score.notes["onset"], played.notes["onset"], atol=1e-4)
 
 
+def test_models_of_the_camera_hear_fingers_too(folder):
+    data, _ = load(folder, config=in_camera(CONFIG))
+    assert data.windows(4).heard[:, :, :-1].any(dim=2).float().mean() > 0.5
+
+
 def test_models_of_the_camera_get_what_is_stored(folder):
     data, _ = load(folder, config=in_camera(CONFIG))
     stored = read_clip(folder, SPLITS["train"][0]).hands
