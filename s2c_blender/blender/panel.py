@@ -11,6 +11,7 @@ from . import job, preview
 from .source import source_name
 
 CATEGORY = "Piano Hands"
+MAIN = "piano_hands"  # name of the panel that all others are below
 SPACES = ("VIEW_3D", "SEQUENCE_EDITOR")
 _LETTER = 7.0  # px, width of an average letter at resolution scale 1
 _ROWS = 4  # dropped notes listed before "and more"
@@ -25,7 +26,9 @@ def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, 
         column.label(text=line, icon=icon if i == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 
-class _Panel:
+class Sidebar:
+    """What all panels share; `in_sidebars` makes classes of them that Blender can register."""
+
     bl_region_type = "UI"
     bl_category = CATEGORY
 
@@ -37,7 +40,7 @@ class _Panel:
         return layout
 
 
-class _Main(_Panel):
+class _Main(Sidebar):
     bl_label = "Generate Piano Hands"
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -117,7 +120,7 @@ def _draw_result(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     layout.operator("piano_hands.export_fbx", icon="EXPORT")
 
 
-class _Options(_Panel):
+class _Options(Sidebar):
     bl_label = "Options"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -140,7 +143,7 @@ class _Options(_Panel):
         layout.prop(settings, "device")
 
 
-class _Dropped(_Panel):
+class _Dropped(Sidebar):
     bl_label = "Notes Left Out"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -162,18 +165,23 @@ def note_name(pitch: int) -> str:
     return f"{('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')[pitch % 12]}{pitch // 12 - 1}"
 
 
-def _panels(space: str) -> list[type]:
-    """The panels for the sidebar of one editor."""
-    prefix = f"{space}_PT_piano_hands"
-    main = type(prefix, (_Main, bpy.types.Panel), {"bl_space_type": space, "bl_idname": prefix})
-    subs = [
-        type(name, (base, bpy.types.Panel), {"bl_space_type": space, "bl_idname": name, "bl_parent_id": prefix})
-        for name, base in ((f"{prefix}_options", _Options), (f"{prefix}_dropped", _Dropped))
-    ]
-    return [main, *subs]
+def in_sidebars(name: str, base: type[Sidebar]) -> tuple[type, ...]:
+    """A panel's classes, one for the sidebar of each editor; all but `MAIN` are below that one."""
+    classes = []
+    for space in SPACES:
+        identifier = f"{space}_PT_{name}"
+        fields = {"bl_space_type": space, "bl_idname": identifier}
+        if name != MAIN:
+            fields["bl_parent_id"] = f"{space}_PT_{MAIN}"
+        classes.append(type(identifier, (base, bpy.types.Panel), fields))
+    return tuple(classes)
 
 
-CLASSES = tuple(cls for space in SPACES for cls in _panels(space))
+CLASSES = (
+    *in_sidebars(MAIN, _Main),
+    *in_sidebars(f"{MAIN}_options", _Options),
+    *in_sidebars(f"{MAIN}_dropped", _Dropped),
+)
 
 
 def register() -> None:
