@@ -15,6 +15,7 @@ import numpy as np
 from . import __version__
 from .audio.midi import is_midi, read_midi, write_midi
 from .audio.read import load_audio
+from .core import metrics
 from .core.motion import HandMotion
 from .core.notes import Score
 from .errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
@@ -86,6 +87,7 @@ def generate(job: Job, on_progress: Progress | None = None) -> Result:
         "notes_found": played.notes_found,
         "notes_played": played.notes_played,
         "dropped": played.dropped,
+        "key_accuracy": round(metrics.played(motion, score.notes).f1, 4),
         "warnings": warnings + list(played.warnings),
         "music_seconds": round(length, 3),
         "seconds": {stage: round(seconds, 3) for stage, seconds in timer.seconds.items()},

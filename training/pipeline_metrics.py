@@ -17,7 +17,6 @@ from . import published_metrics as published
 from .clips import Motion
 from .raw_metrics import SIDES, Figures, pads_of
 
-RATE = 240  # moments a second at which fingertips are looked at
 MOVES = 0.03  # m: a wrist that goes this far from one tone to the next has moved to another place
 STARTED = 0.1  # of the way: then it is on its way
 LONGEST = 2.0  # s between two tones: after longer rests a hand starts when it likes
@@ -35,7 +34,7 @@ def at_30(motion: HandMotion, frames: int) -> Motion:
 def played_figures(motion: HandMotion, score: Score) -> Figures:
     """What the fingertips play of `score`, and the figures of core.metrics.summary (worst ones: mean over clips)."""
     frames = [forward_kinematics(*motion.hand(side), left=side == LEFT)[1] for side in SIDES]
-    times = np.arange(0, motion.duration, 1 / RATE)
+    times = np.arange(0, motion.duration, 1 / metrics.RATE)
     pads = curves.sample(np.stack(frames, axis=1), motion.fps, times)  # [T, 2, 5, 3]
     presses = metrics.presses_by_hands(times, pads)
     asked = metrics.accuracy(presses, score.notes)

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import collision, hand, keyboard
+from . import collision, curves, hand, keyboard
+from .motion import HandMotion
 
 WINDOW = 0.05  # s: a press this close to a note's onset plays it
 REPEAT = 0.03  # s a key needs to come up before it can be struck again
 SHORTEST = (
     0.01  # s: even a fortissimo key needs 20 ms to its bottom, so a finger that passes quicker has not pressed it
 )
+RATE = 240  # moments a second at which the pads of a motion are looked at
+_BLOCK = 4096  # frames looked at together
 _PITCHES = np.arange(keyboard.LOWEST, keyboard.HIGHEST + 1)
 _WHITE = _PITCHES[~keyboard.is_black(_PITCHES)]
 _BLACK = _PITCHES[keyboard.is_black(_PITCHES)]
@@ -51,14 +54,35 @@ def _runs(pressed: np.ndarray, times: np.ndarray) -> list[tuple[float, float]]:
 
 def presses_by_hands(times: np.ndarray, pads: np.ndarray) -> np.ndarray:
     """Presses (onset s, offset s, pitch) [P, 3] made by pads [T, ..., 3] that sink past half of a key's dip."""
-    pads = pads.reshape(len(times), -1, 3)
+    return _presses(times, _keys_down(pads.reshape(len(times), -1, 3)))
+
+
+def _keys_down(pads: np.ndarray) -> np.ndarray:
+    """Pitch of the key that each pad [T, n, 3] holds down, 0 where none, [T, n]."""
     pitch = key_under(pads)
     floor = keyboard.key_top(pitch) - keyboard.drop_at(pads[..., 1], keyboard.DIP_ANGLE / 2)
-    down = np.where((pads[..., 2] < floor) & (pitch > 0), pitch, 0)
+    return np.where((pads[..., 2] < floor) & (pitch > 0), pitch, 0).astype(np.int16)
+
+
+def _presses(times: np.ndarray, down: np.ndarray) -> np.ndarray:
     found = []
     for p in np.unique(down[down > 0]):
         found += [(a, b, p) for a, b in _runs((down == p).any(1), times)]
     return np.array(sorted(found)).reshape(-1, 3)
+
+
+def played(motion: HandMotion, notes: np.ndarray) -> "Accuracy":
+    """What the hands' pads press in a motion, looked at `RATE` times a second, against notes asked for (NOTE [M])."""
+    pads = np.zeros((len(motion.left_position), 2, 5, 3))
+    for first in range(0, len(pads), _BLOCK):
+        part = slice(first, first + _BLOCK)
+        for side in (0, 1):
+            position, rotation = motion.hand(side)
+            pads[part, side] = hand.forward_kinematics(position[part], rotation[part], left=side == 0)[1]
+    times = np.arange(0.0, motion.duration, 1 / RATE)
+    blocks = [times[first : first + _BLOCK] for first in range(0, len(times), _BLOCK)]  # hours would fill the memory
+    down = [_keys_down(curves.sample(pads, motion.fps, block).reshape(len(block), -1, 3)) for block in blocks]
+    return accuracy(_presses(times, np.concatenate(down)), notes)
 
 
 def presses_of_keys(times: np.ndarray, angles: np.ndarray) -> np.ndarray:
@@ -142,7 +166,7 @@ def finger_depths(position: np.ndarray, rotation: np.ndarray, left: bool) -> np.
     return np.maximum(collision.REACH - distance, 0).max(1)
 
 
-def summary(times: np.ndarray, pads: np.ndarray, angles: np.ndarray | None, motion) -> dict[str, float]:
+def summary(times: np.ndarray, pads: np.ndarray, angles: np.ndarray | None, motion: HandMotion) -> dict[str, float]:
     """The figures of a performance: pads [T, 2, 5, 3] and key angles [T, 88] sampled at `times`, motion: HandMotion."""
     notes = motion.notes
     hands = accuracy(presses_by_hands(times, pads), notes)

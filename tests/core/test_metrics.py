@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from s2c_blender.core import hand, keyboard, metrics
-from s2c_blender.core.notes import make_notes
+from s2c_blender.core.notes import Score, make_notes
+from s2c_blender.pianist import perform
 
 TIMES = np.arange(0, 2, 1 / 120)
 
@@ -72,3 +73,14 @@ def test_bent_back_fingers_and_crossed_fingers_are_seen():
     crossed[0, [4, 8]] = np.radians([-14, 14])
     assert metrics.finger_depths(np.zeros((1, 3)), hand.rotations_from_hinges(crossed), False)[0] > 0.003
     assert metrics.finger_depths(np.zeros((1, 3)), hand.rotations_from_hinges(np.zeros((1, 20))), False)[0] == 0
+
+
+def test_what_a_motion_plays_is_read_from_its_pads_block_by_block(monkeypatch):
+    notes = make_notes([0.4, 0.9, 1.4], [0.8, 1.3, 1.8], [60, 64, 67], 80)
+    motion, _ = perform(Score(notes), fps=60.0)
+    whole = metrics.played(motion, notes)
+    assert whole.f1 == 1.0 and len(whole.offsets) == 3
+    monkeypatch.setattr(metrics, "_BLOCK", 7)
+    np.testing.assert_allclose(metrics.played(motion, notes).offsets, whole.offsets)
+    wanted = np.concatenate([notes, make_notes([2.0], [2.2], [72], 80)])
+    assert metrics.played(motion, wanted).recall == 0.75
