@@ -58,6 +58,17 @@ def curves(action: bpy.types.Action) -> Iterable[bpy.types.FCurve]:
                 yield from bag.fcurves
 
 
+def shift(curve: bpy.types.FCurve, frames: float) -> None:
+    """Move all keys of a curve, with their handles, along the timeline."""
+    points = curve.keyframe_points
+    for name in ("co", "handle_left", "handle_right"):
+        places = np.empty(2 * len(points), np.float32)
+        points.foreach_get(name, places)
+        places[::2] += frames
+        points.foreach_set(name, places)
+    curve.update()
+
+
 def fill(curve: bpy.types.FCurve, frames: np.ndarray, values: np.ndarray, slopes: np.ndarray | None = None) -> None:
     """Key an empty curve at `frames` [T] with `values` [T]: straight lines, or smooth through `slopes` [T] a frame."""
     count = len(frames)

@@ -1,19 +1,18 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A finished motion put into the scene: on the chosen rig, as keyframes or preview, with its sound."""
+"""A take put into the scene: on the chosen rig, as keyframes or preview, with its sound."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import bpy
 from mathutils import Vector
 
-from ..core.motion import HandMotion
 from ..errors import UserError
-from . import preview, rig, scene
-from .keying import Take, key_take
+from . import preview, rig, scene, takes
+from .keying import Keyed, key_take
 from .source import Part
 from .strips import sound_strips
+from .takes import PianoHandsTake
 
 STAGE = "Piano Hands Stage"
 REACH = (0.7, 0.3, 0.2)  # m around the middle of the keyboard that the hands need
@@ -83,43 +82,42 @@ def _clear_place(cursor: Vector, others: list[bpy.types.Object]) -> Vector:
     return place
 
 
-def put_on_rig(target: bpy.types.Scene, motion_file: Path, frame: float) -> Take | None:
-    """Key or preview a motion from `frame` on, as the settings say; the take when keys were made."""
-    motion = load_motion(motion_file)
+def put_on_rig(target: bpy.types.Scene, take: PianoHandsTake) -> Keyed | None:
+    """Key or preview a take, as the settings say; what was keyed, None for a preview."""
     found = wanted_rig(target)
     target.piano_hands.rig = found.piano
     if target.piano_hands.output == "PREVIEW":
-        preview.show(found, motion_file, frame, target)
+        preview.show(found, take, target)
         return None
-    return insert_keys(target, found, motion, frame)
+    return insert_keys(target, found, take)
 
 
-def insert_keys(target: bpy.types.Scene, found: rig.Rig, motion: HandMotion, frame: float) -> Take:
-    """Key a motion; the preview, which would hide the keys, ends."""
+def insert_keys(target: bpy.types.Scene, found: rig.Rig, take: PianoHandsTake) -> Keyed:
+    """Key a take; the preview, which would hide the keys, ends."""
     settings = target.piano_hands
     hands = {side: found.hands[side] for side in settings.sides()}
-    take = key_take(replace(found, hands=hands), motion, target, frame, keys=settings.animate_keys)
+    keyed = key_take(
+        replace(found, hands=hands),
+        takes.motion_of(take),
+        target,
+        take.frame,
+        name=take.name,
+        uid=take.uid,
+        keys=settings.animate_keys,
+    )
     preview.hide(found.piano)
     refresh(target)
-    return take
+    return keyed
 
 
-def load_motion(path: str | Path) -> HandMotion:
-    """A motion of the cache; UserError when it is gone."""
-    try:
-        return HandMotion.load(path)
-    except (OSError, ValueError) as error:
-        raise UserError("The motion is not in the cache any more: generate it again.") from error
-
-
-def add_sound(target: bpy.types.Scene, part: Part, motion_file: Path) -> list[str]:
-    """Put the played file into the sequencer unless it is there already; warnings."""
+def add_sound(target: bpy.types.Scene, part: Part, seconds: float) -> list[str]:
+    """Put the played file, or `seconds` of it, into the sequencer unless it is there already; warnings."""
     from ..audio.midi import is_midi  # brings mido, which start-up can do without
 
     there = {bpy.path.abspath(strip.sound.filepath) for strip in sound_strips(target) if strip.sound}
     if is_midi(part.path) or str(part.path) in there:
         return []
-    duration = part.duration if part.duration is not None else load_motion(motion_file).duration
+    duration = part.duration if part.duration is not None else seconds
     try:
         scene.add_sound(target, part.path, part.frame, part.start, duration)
     except UserError as error:

@@ -11,15 +11,16 @@ import logging
 import math
 import tempfile
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
 
+from ..core.motion import HandMotion
 from ..errors import Cancelled, UserError
 from ..job import Job
 from ..worker import Done, Failed, Worker
+from . import takes
 from .apply import add_sound, check_rig, find_scene, put_on_rig
 from .batch import worker_options
 from .preferences import cache_folder, preferences, trim_cache
@@ -31,6 +32,18 @@ STAGES = {
     "imagining": "Imagining the gestures",
     "playing": "Playing them",
 }
+KEPT = (  # of generate's report, in a take
+    "source",
+    "seed",
+    "generator",
+    "notes_found",
+    "notes_played",
+    "dropped",
+    "key_accuracy",
+    "warnings",
+    "seconds",
+    "times_real_time",
+)
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -63,7 +76,7 @@ class Run:
         try:
             check_rig(context.scene)
             part = chosen_part(context, Path(self._folder.name))
-            self.order = Order(part, context.scene.session_uid, self._motion_file())
+            self.order = Order(part, context.scene.session_uid, Path(self._folder.name) / "motion.npz")
             job = Job(
                 source=str(part.path),
                 start=part.start,
@@ -83,11 +96,6 @@ class Run:
         self.stage, self.fraction = "reading", 0.0
         self.started = time.monotonic()
         _LOGGER.info("generating from %s", job)
-
-    def _motion_file(self) -> Path:
-        folder = self._cache / "motions"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{uuid.uuid4().hex}.npz"
 
     def seconds_left(self) -> float | None:
         """An estimate, None while it is too early for one."""
@@ -115,7 +123,7 @@ class Run:
         self.worker.cancel()
         _LOGGER.debug("the worker said:\n%s", self.worker.log)
         self._folder.cleanup()
-        trim_cache(self._cache, self._limit, keep=self.order.result)
+        trim_cache(self._cache, self._limit)
 
 
 @dataclass
@@ -180,14 +188,15 @@ def finish(report: dict) -> str:
                 "The scene is linked from another file and cannot be keyed: generate in a scene of your own."
             )
         part = run.order.part
-        take = put_on_rig(target, run.order.result, part.frame)
-        warnings = list(report["warnings"])
-        if settings.source == "FILE" and settings.add_sound:
-            warnings += add_sound(target, part, run.order.result)
-        settings.motion, settings.motion_frame = str(run.order.result), part.frame
-        kept = ("source", "notes_found", "notes_played", "dropped", "seconds", "times_real_time")
-        made = {"warnings": warnings, "last_frame": take.last if take else None}
-        settings.report = json.dumps({name: report[name] for name in kept} | made)
+        motion = HandMotion.load(run.order.result)
+        take = takes.add(target, motion, {name: report[name] for name in KEPT}, part.frame, part.strip, part.anchor)
+        try:
+            put_on_rig(target, take)
+        except BaseException:
+            takes.remove(target, len(settings.takes) - 1)
+            raise
+        if settings.source == "FILE" and settings.add_sound and (told := add_sound(target, part, motion.duration)):
+            take.report = json.dumps(take.told() | {"warnings": report["warnings"] + told})
     except UserError as error:
         fail(error)
         raise
@@ -195,13 +204,8 @@ def finish(report: dict) -> str:
         stop()
         raise
     stop()
-    _LOGGER.info("done: %s", settings.report)
+    _LOGGER.info("done: %s", report)
     return f"{report['notes_played']} of {report['notes_found']} notes are played"
-
-
-def last_report(target: bpy.types.Scene) -> dict:
-    """What the last generation in a scene reported; empty when there was none."""
-    return json.loads(target.piano_hands.report or "{}")
 
 
 @bpy.app.handlers.persistent

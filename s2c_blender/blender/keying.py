@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HandMotion to keyframes: a take is one action a hand and the actions of the keys and the pedal."""
+"""HandMotion to keyframes: one action a hand, and the actions of the keys and the pedal."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import bpy
@@ -19,12 +20,13 @@ from .rig import HANDS, Rig
 PEDAL_ANGLE = 0.12  # rad, full way down
 PEDAL_TRAVEL = 0.06  # s the foot takes to press or lift it
 _STEP = 0.01  # frames; short enough for a slope, long enough for rounding
-TAKE_NAME = re.compile(r"take-(\d{3,})")
+NAME = re.compile(r"take-(\d{3,})")
+TAKE = "piano_hands_take"  # custom property of every action that keying makes: the take's uid, or its name
 
 
 @dataclass(frozen=True)
-class Take:
-    """What keying made: a name, its actions and the frames they cover."""
+class Keyed:
+    """What keying made: the take's name, its actions and the frames they cover."""
 
     name: str
     actions: tuple[str, ...]
@@ -37,27 +39,35 @@ def scene_clock(scene: bpy.types.Scene, frame: float) -> Clock:
     return Clock(scene.render.fps / scene.render.fps_base, frame)
 
 
-def next_take_name() -> str:
-    """`take-001`, or the first number above all takes in the file."""
-    numbers = [int(m[1]) for action in bpy.data.actions for m in [TAKE_NAME.search(action.name)] if m]
+def next_name(names: Iterable[str] = ()) -> str:
+    """`take-001`, or the first number above all of `names` and of the actions in the file."""
+    used = [*names, *(action.name for action in bpy.data.actions)]
+    numbers = [int(found[1]) for name in used if (found := NAME.search(name))]
     return f"take-{max(numbers, default=0) + 1:03d}"
 
 
 def key_take(
-    rig: Rig, motion: HandMotion, scene: bpy.types.Scene, frame: float, *, name: str | None = None, keys: bool = True
-) -> Take:
+    rig: Rig,
+    motion: HandMotion,
+    scene: bpy.types.Scene,
+    frame: float,
+    *,
+    name: str | None = None,
+    uid: str = "",
+    keys: bool = True,
+) -> Keyed:
     """Key a motion on a rig, time 0 at `frame` of the scene (fractions allowed); with `keys` also piano keys and pedal.
 
     Actions that were on the rig stay in the file. Either the whole take is keyed or, on an error, nothing.
     """
-    name = name or next_take_name()
+    name = name or next_name()
     clock = scene_clock(scene, frame)
     frames = clock.whole_frames(motion.duration)
     channels = {side: _with_slopes(motion, side, obj, clock, frames) for side, obj in rig.hands.items()}
     strokes = key_strokes(motion) if keys else {}
     moving = {obj: stroke for pitch, stroke in strokes.items() if (obj := rig.keys.get(pitch))}
     pedal = rig.pedal if keys and len(motion.pedal) else None
-    undo = _Undo([*rig.hands.values(), *rig.keys.values(), *([rig.pedal] if rig.pedal else [])])
+    undo = _Undo(uid or name, [*rig.hands.values(), *rig.keys.values(), *([rig.pedal] if rig.pedal else [])])
     try:
         for side, obj in rig.hands.items():
             _key_hand(undo.new_action(f"{HANDS[side]}.{name}"), obj, frames, channels[side])
@@ -67,7 +77,7 @@ def key_take(
     except BaseException:
         undo.back()
         raise
-    return Take(name, tuple(a.name for a in undo.made), int(frames[0]), int(frames[-1]))
+    return Keyed(name, tuple(a.name for a in undo.made), int(frames[0]), int(frames[-1]))
 
 
 def hand_channels(
@@ -137,7 +147,7 @@ def _clear_ours(objects: list[bpy.types.Object]) -> None:
     """Take the previous take's actions off keys that this take does not play, and let these keys up."""
     for obj in objects:
         data = obj.animation_data
-        if data and data.action and TAKE_NAME.search(data.action.name):
+        if data and data.action and TAKE in data.action:
             data.action = None
             obj.rotation_euler[0] = 0.0
 
@@ -145,7 +155,8 @@ def _clear_ours(objects: list[bpy.types.Object]) -> None:
 class _Undo:
     """Remembers what keying replaces: keeps those actions in the file, and puts everything back after an error."""
 
-    def __init__(self, objects: list[bpy.types.Object]):
+    def __init__(self, take: str, objects: list[bpy.types.Object]):
+        self.take = take
         self.made: list[bpy.types.Action] = []
         self.before = []
         for obj in objects:
@@ -158,6 +169,7 @@ class _Undo:
 
     def new_action(self, name: str) -> bpy.types.Action:
         action = bpy.data.actions.new(name)
+        action[TAKE] = self.take
         self.made.append(action)
         return action
 

@@ -9,7 +9,7 @@ from bpy.props import BoolProperty, StringProperty
 from bpy_extras.io_utils import ExportHelper
 
 from ..errors import UserError
-from . import apply, job, preview
+from . import apply, job, takes
 from .button import Button, look_at, redraw, shown_rig
 from .export import export_fbx
 from .preferences import EXTENSION
@@ -56,62 +56,6 @@ class PIANO_HANDS_OT_choose_file(Button, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class _NeedsMotion(Button):
-    """For what has been generated."""
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        if reason := super().disabled_reason(context):
-            return reason
-        settings = context.scene.piano_hands
-        if not settings.motion:
-            return "Nothing was generated in this scene yet"
-        if not Path(settings.motion).is_file():
-            return "The generated motion is not in the cache any more: generate it again"
-        return "" if settings.rig else "The rig was deleted: generate again"
-
-
-class PIANO_HANDS_OT_preview(_NeedsMotion, bpy.types.Operator):
-    """Pose the hands at every frame without keyframes; while this is on, their keyframes are not seen"""
-
-    bl_idname = "piano_hands.preview"
-    bl_label = "Scrub Preview"
-    bl_options = {"REGISTER", "UNDO"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        settings = context.scene.piano_hands
-        try:
-            found = shown_rig(context) or apply.wanted_rig(context.scene)
-            if preview.is_shown(found.piano):
-                preview.hide(found.piano)
-                apply.refresh(context.scene)
-            else:
-                preview.show(found, Path(settings.motion), settings.motion_frame, context.scene)
-        except UserError as error:
-            return self.refuse(error)
-        redraw()
-        return {"FINISHED"}
-
-
-class PIANO_HANDS_OT_insert_keys(_NeedsMotion, bpy.types.Operator):
-    """Give the hands keyframes of the motion made last; keyframes they have now stay in the file as actions"""
-
-    bl_idname = "piano_hands.insert_keys"
-    bl_label = "Insert Keyframes"
-    bl_options = {"REGISTER", "UNDO"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        settings = context.scene.piano_hands
-        try:
-            found = shown_rig(context) or apply.wanted_rig(context.scene)
-            take = apply.insert_keys(context.scene, found, apply.load_motion(settings.motion), settings.motion_frame)
-        except UserError as error:
-            return self.refuse(error)
-        self.report({"INFO"}, f"{take.name}: frames {take.first} to {take.last}")
-        redraw()
-        return {"FINISHED"}
-
-
 class PIANO_HANDS_OT_fit_range(Button, bpy.types.Operator):
     """Extend the scene's frame range so that playback and export reach the end of the music"""
 
@@ -121,8 +65,8 @@ class PIANO_HANDS_OT_fit_range(Button, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
-        last = job.last_report(scene).get("last_frame") or 0
-        scene.frame_end = max(scene.frame_end, last)
+        if take := takes.active(scene):
+            scene.frame_end = max(scene.frame_end, takes.range_of(take, scene)[1])
         return {"FINISHED"}
 
 
@@ -175,8 +119,6 @@ class PIANO_HANDS_OT_show_preferences(bpy.types.Operator):
 CLASSES = (
     PIANO_HANDS_OT_add_rig,
     PIANO_HANDS_OT_choose_file,
-    PIANO_HANDS_OT_preview,
-    PIANO_HANDS_OT_insert_keys,
     PIANO_HANDS_OT_fit_range,
     PIANO_HANDS_OT_export_fbx,
     PIANO_HANDS_OT_show_preferences,

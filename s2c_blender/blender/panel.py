@@ -7,14 +7,13 @@ import textwrap
 import bpy
 
 from ..errors import UserError
-from . import job, preview
+from . import job
 from .source import source_name
 
 CATEGORY = "Piano Hands"
 MAIN = "piano_hands"  # name of the panel that all others are below
 SPACES = ("VIEW_3D", "SEQUENCE_EDITOR")
 _LETTER = 7.0  # px, width of an average letter at resolution scale 1
-_ROWS = 4  # dropped notes listed before "and more"
 
 
 def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
@@ -56,7 +55,6 @@ class _Main(Sidebar):
         row.operator("piano_hands.generate", icon="PLAY")
         if job.state.trouble:
             _draw_trouble(layout, context, job.state.trouble)
-        _draw_result(layout, context)
 
     def _draw_source(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         settings = context.scene.piano_hands
@@ -96,30 +94,6 @@ def _draw_trouble(layout: bpy.types.UILayout, context: bpy.types.Context, troubl
         box.operator(trouble.cure)
 
 
-def _draw_result(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    scene = context.scene
-    settings = scene.piano_hands
-    report = job.last_report(scene)
-    if report:
-        column = layout.column(align=True)
-        column.label(text=f"{report['notes_played']} of {report['notes_found']} notes played", icon="CHECKMARK")
-        for warning in report["warnings"]:
-            sentence(column, context, warning, "ERROR")
-        last = report["last_frame"]
-        if last and last > scene.frame_end:
-            sentence(
-                column, context, f"The hands play until frame {last}, the scene ends at {scene.frame_end}.", "INFO"
-            )
-            column.operator("piano_hands.fit_range", icon="PREVIEW_RANGE")
-    if not settings.motion:
-        return
-    column = layout.column(align=True)
-    shown = bool(settings.rig) and preview.is_shown(settings.rig)
-    column.operator("piano_hands.preview", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
-    column.operator("piano_hands.insert_keys", icon="KEYFRAME_HLT")
-    layout.operator("piano_hands.export_fbx", icon="EXPORT")
-
-
 class _Options(Sidebar):
     bl_label = "Options"
     bl_options = {"DEFAULT_CLOSED"}
@@ -143,28 +117,6 @@ class _Options(Sidebar):
         layout.prop(settings, "device")
 
 
-class _Dropped(Sidebar):
-    bl_label = "Notes Left Out"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(job.last_report(context.scene).get("dropped"))
-
-    def draw(self, context: bpy.types.Context) -> None:
-        dropped = job.last_report(context.scene)["dropped"]
-        column = self.layout.column(align=True)
-        for note in dropped[:_ROWS]:
-            sentence(column, context, f"{note_name(note['pitch'])} at {note['onset']:.1f} s: {note['reason']}")
-        if len(dropped) > _ROWS:
-            column.label(text=f"and {len(dropped) - _ROWS} more")
-
-
-def note_name(pitch: int) -> str:
-    """60 -> C4."""
-    return f"{('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')[pitch % 12]}{pitch // 12 - 1}"
-
-
 def in_sidebars(name: str, base: type[Sidebar]) -> tuple[type, ...]:
     """A panel's classes, one for the sidebar of each editor; all but `MAIN` are below that one."""
     classes = []
@@ -180,7 +132,6 @@ def in_sidebars(name: str, base: type[Sidebar]) -> tuple[type, ...]:
 CLASSES = (
     *in_sidebars(MAIN, _Main),
     *in_sidebars(f"{MAIN}_options", _Options),
-    *in_sidebars(f"{MAIN}_dropped", _Dropped),
 )
 
 

@@ -62,7 +62,7 @@ class PianoHandsPreferences(bpy.types.AddonPreferences):
     )
     cache_folder: StringProperty(
         name="Cache Folder",
-        description="Where notes and motions already made are kept, so that a second run is quick. "
+        description="Where notes already found are kept, so that a second run is quick. "
         "Left empty, the extension's own folder is used",
         subtype="DIR_PATH",
     )
@@ -115,16 +115,15 @@ def cache_folder(context: bpy.types.Context) -> Path:
     return folder
 
 
-def trim_cache(folder: Path, limit_mb: int, keep: Path) -> None:
-    """Delete the files used longest ago until the rest fits `limit_mb` (10^6 bytes); never `keep`."""
+def trim_cache(folder: Path, limit_mb: int) -> None:
+    """Delete the files used longest ago until the rest fits `limit_mb` (10^6 bytes)."""
     files = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
     total = sum(stat.st_size for _, stat in files)
     for path, stat in sorted(files, key=lambda item: max(item[1].st_atime, item[1].st_mtime)):
         if total <= limit_mb * 1e6:
             return
-        if path != keep:
-            path.unlink(missing_ok=True)
-            total -= stat.st_size
+        path.unlink(missing_ok=True)
+        total -= stat.st_size
 
 
 def register() -> None:

@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Scrub preview: a handler poses the hands, keys and pedal on every frame change, without any keyframe.
 
-What is previewed is written on the `Piano` object (motion file, first frame), so it survives undo and file loads;
+Which take is previewed is written on the `Piano` object, so it survives undo and file loads;
 objects are looked up anew on each frame. Keyed values would lose against the handler: keying ends the preview.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import bpy
 import numpy as np
@@ -19,10 +18,11 @@ from ..core.keyboard import DIP_ANGLE
 from ..core.motion import HandMotion
 from ..core.timing import Clock
 from ..errors import UserError
+from . import takes
 from .keying import PEDAL_ANGLE, hand_channels, key_strokes, pedal_strokes
 from .rig import HANDS, Rig, rig_of
 
-PROPERTY = "piano_hands_preview"  # on the Piano object: {"motion": path, "frame": first frame, "before": poses}
+PROPERTY = "piano_hands_preview"  # on the Piano object: {"take": uid, "before": poses}
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,13 @@ class _Shown:
     pedal: tuple[np.ndarray, np.ndarray]
 
 
-_cache: dict[tuple[str, str], _Shown] = {}  # (piano name, motion file)
+_cache: dict[tuple[str, str], _Shown] = {}  # (piano name, uid of the take)
 
 
-def show(rig: Rig, motion_file: Path, frame: float, scene: bpy.types.Scene) -> None:
-    """Preview a motion file on a rig, time 0 at `frame` of the scene."""
+def show(rig: Rig, take: takes.PianoHandsTake, scene: bpy.types.Scene) -> None:
+    """Preview a take on a rig."""
     before = rig.piano[PROPERTY]["before"].to_list() if is_shown(rig.piano) else _poses(rig).ravel().tolist()
-    rig.piano[PROPERTY] = {"motion": str(motion_file), "frame": float(frame), "before": before}
-    _cache.pop((rig.piano.name, str(motion_file)), None)
+    rig.piano[PROPERTY] = {"take": take.uid, "before": before}
     pose(rig.piano, scene)
 
 
@@ -82,15 +81,17 @@ def on_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = Non
 
 
 def pose(piano: bpy.types.Object, scene: bpy.types.Scene) -> None:
-    """Pose one rig for the scene's current frame; a motion file or part of the rig that is gone ends the preview."""
+    """Pose one rig for the scene's current frame; a take or part of the rig that is gone ends the preview."""
+    take = takes.find(piano[PROPERTY]["take"])
     try:
+        if not take:
+            raise UserError("The previewed take was removed.")
         rig = rig_of(piano)
-        shown = _load(rig, Path(piano[PROPERTY]["motion"]))
+        shown = _load(rig, take)
     except UserError:
         hide(piano)
         return
-    clock = Clock(scene.render.fps / scene.render.fps_base, piano[PROPERTY]["frame"])
-    time = clock.seconds(scene.frame_current_final)
+    time = Clock(takes.rate_of(scene), take.frame).seconds(scene.frame_current_final)
     _pose_hands(rig, shown, time)
     for pitch, key in rig.keys.items():
         turn = DIP_ANGLE * np.interp(time, *shown.keys[pitch]) if pitch in shown.keys else 0.0
@@ -114,14 +115,10 @@ def _pose_hands(rig: Rig, shown: _Shown, time: float) -> None:
         bones[JOINTS[0]].location = (1 - u) * location[i] + u * location[j]
 
 
-def _load(rig: Rig, path: Path) -> _Shown:
-    name = (rig.piano.name, str(path))
+def _load(rig: Rig, take: takes.PianoHandsTake) -> _Shown:
+    name = (rig.piano.name, take.uid)
     if name not in _cache:
-        try:
-            motion = HandMotion.load(path)
-        except (OSError, ValueError) as error:
-            raise UserError(f"The motion {path.name} is gone: generate it again.") from error
-        _cache[name] = _prepare(rig, motion)
+        _cache[name] = _prepare(rig, takes.motion_of(take))
     return _cache[name]
 
 

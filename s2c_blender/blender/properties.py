@@ -3,12 +3,23 @@
 """What is chosen for one scene, saved with the file: `scene.piano_hands`."""
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from ..core.notes import LEFT, RIGHT
+from ..errors import UserError
 from ..job import GENERATOR
+from . import preview, takes
 from .preferences import DEVICES
-from .rig import HANDS, PIANO, has_name
+from .rig import HANDS, PIANO, has_name, rig_of
+from .takes import PianoHandsTake
 
 SOURCES = [
     ("STRIP", "Sound Strip", "The sound strip that is active in the sequencer, as it is trimmed and placed there"),
@@ -34,6 +45,19 @@ OUTPUTS = [
 ]
 
 
+def take_chosen(settings: "PianoHandsSettings") -> None:
+    """Remember the take that was active before, and let a preview follow the new one."""
+    take = takes.active(settings.id_data)
+    if not take or take.uid == settings.active_before:
+        return
+    settings.compared, settings.active_before = settings.active_before, take.uid
+    if settings.rig and preview.is_shown(settings.rig):
+        try:
+            preview.show(rig_of(settings.rig), take, settings.id_data)
+        except UserError:  # of a broken rig: the button says so when it is pressed
+            preview.hide(settings.rig)
+
+
 def is_piano(obj: bpy.types.Object) -> bool:
     """Whether an object is the root of a rig, judged by names only."""
     return has_name(obj, PIANO) and any(
@@ -42,7 +66,7 @@ def is_piano(obj: bpy.types.Object) -> bool:
 
 
 class PianoHandsSettings(bpy.types.PropertyGroup):
-    """Settings of the panel, and what the last generation made."""
+    """Settings of the panel, and the scene's takes."""
 
     source: EnumProperty(name="Source", description="Where the music comes from", items=SOURCES)
     filepath: StringProperty(
@@ -93,9 +117,14 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
         items=[("DEFAULT", "As in Preferences", "The device chosen in the extension's preferences"), *DEVICES],
     )
 
-    report: StringProperty(options={"HIDDEN"}, description="Report of the last generation, JSON")
-    motion: StringProperty(options={"HIDDEN"}, description="Motion file of the last generation", subtype="FILE_PATH")
-    motion_frame: FloatProperty(options={"HIDDEN"}, description="Frame at which that motion begins")
+    takes: CollectionProperty(type=PianoHandsTake, name="Takes", description="What was generated in this scene")
+    take_index: IntProperty(
+        name="Active Take",
+        description="The take that is previewed, keyed and exported",
+        update=lambda self, context: take_chosen(self),
+    )
+    compared: StringProperty(options={"HIDDEN"}, description="The take that was active before this one")
+    active_before: StringProperty(options={"HIDDEN"}, description="The take that was active at the last change")
 
     def sides(self) -> tuple[int, ...]:
         """The hands to animate."""

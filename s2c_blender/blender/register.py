@@ -4,9 +4,9 @@
 
 import bpy
 
-from . import generating, job, operators, panel, preferences, preview, properties
+from . import generating, job, operators, panel, preferences, preview, properties, takes, takes_ui
 
-MODULES = (preferences, properties, preview, job, generating, operators, panel)
+MODULES = (preferences, takes, properties, preview, job, generating, operators, panel, takes_ui)
 COMMAND = "piano_hands"
 
 _command = None  # handle of the registered command

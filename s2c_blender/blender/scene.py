@@ -11,7 +11,7 @@ import bpy
 
 from ..errors import ENVIRONMENT, UserError
 from ..outputs import whole_file
-from .keying import Take
+from .keying import Keyed
 
 
 def empty_scene(fps: float) -> bpy.types.Scene:
@@ -28,7 +28,7 @@ def set_fps(scene: bpy.types.Scene, fps: float) -> None:
     scene.render.fps_base = scene.render.fps / fps
 
 
-def cover(scene: bpy.types.Scene, take: Take, *, only: bool = False) -> None:
+def cover(scene: bpy.types.Scene, take: Keyed, *, only: bool = False) -> None:
     """Extend the scene's frame range to show the take; with `only` the range is the take."""
     first, last = max(take.first, 0), max(take.last, 0)
     if not only:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The panel's source as something to play: which part of which file, from which frame on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bpy
@@ -13,12 +13,17 @@ from . import strips
 
 @dataclass(frozen=True)
 class Part:
-    """`duration` seconds (None: to the end) of `path` from second `start`, which sound at `frame` of the scene."""
+    """`duration` seconds (None: to the end) of `path` from second `start`, which sound at `frame` of the scene.
+
+    Of a strip its name and, in its own scene's frames, where it was anchored (strips.anchor).
+    """
 
     path: Path
     start: float
     duration: float | None
     frame: float
+    strip: str = ""
+    anchor: float = 0.0
 
 
 def source_name(context: bpy.types.Context) -> str:
@@ -42,6 +47,7 @@ def chosen_part(context: bpy.types.Context, folder: Path) -> Part:
         strip_scene, strip = strips.find_strip(context)
         audio = strips.strip_audio(strip, strip_scene, folder)
         part = Part(audio.path, audio.start, audio.duration, strips.scene_frame(audio, strip_scene, scene))
+        part = replace(part, strip=strip.name, anchor=strips.anchor(strip, strip_scene))
     if settings.range == "ALL":
         return part
     frames = (scene.frame_start, scene.frame_end)
@@ -69,4 +75,4 @@ def _within(part: Part, first: int, last: int, rate: float) -> Part:
         stop = min(stop, part.duration)
     if stop <= begin:
         raise UserError(f"Nothing of the music lies between the frames {first} and {last}: choose another range.")
-    return Part(part.path, part.start + begin, stop - begin, part.frame + begin * rate)
+    return replace(part, start=part.start + begin, duration=stop - begin, frame=part.frame + begin * rate)

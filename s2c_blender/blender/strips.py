@@ -93,6 +93,14 @@ def strip_clock(strip: bpy.types.Strip, scene: bpy.types.Scene) -> Clock:
     return Clock(rate, start - trim + getattr(strip, "sound_offset", 0.0) * rate)
 
 
+def anchor(strip: bpy.types.Strip, scene: bpy.types.Scene) -> float:
+    """The frame of the strip's scene that moves with its sound: where second 0 of its file lies.
+
+    Of a retimed strip, which is heard as it is mixed down: where it begins.
+    """
+    return handles(strip)[0] if len(getattr(strip, "retiming_keys", ())) else strip_clock(strip, scene).origin
+
+
 def strip_audio(strip: bpy.types.Strip, scene: bpy.types.Scene, folder: Path) -> StripAudio:
     """The part of its file that a strip plays; files that must be written (packed, retimed) go to `folder`."""
     first, last = handles(strip)

@@ -7,7 +7,7 @@ change of a setting. The text says what it is for.
 """
 
 import json
-import re
+import math
 import uuid
 from collections import OrderedDict
 from datetime import datetime
@@ -18,10 +18,11 @@ from bpy.props import FloatProperty, IntProperty, PointerProperty, StringPropert
 from ..core.motion import HandMotion
 from ..core.packed import pack, unpack
 from ..errors import UserError
+from .keying import next_name
 
 PACKED = "piano_hands_motion"  # custom property of the text
-NAME = re.compile(r"take-(\d{3,})")
 _KEPT = 4  # motions held unpacked
+_ROUNDED = 0.01  # frames that single precision, in which properties are kept, may be off after an hour
 
 _motions: OrderedDict[str, HandMotion] = OrderedDict()  # by uid; a take's motion never changes
 
@@ -39,7 +40,9 @@ class PianoHandsTake(bpy.types.PropertyGroup):
     strip: StringProperty(name="Strip", description="The sound strip it belongs to, empty for a file")
     anchor: FloatProperty(name="Anchor", description="Frame at which second 0 of the strip's file lay")
     accuracy: FloatProperty(
-        name="Key Accuracy", description="How well the pressed keys agree with the notes: F1 of all notes", subtype="FACTOR"
+        name="Key Accuracy",
+        description="How well the pressed keys agree with the notes: F1 of all notes",
+        subtype="FACTOR",
     )
     made: StringProperty(name="Made", description="When it was generated")
     report: StringProperty(options={"HIDDEN"}, description="What was played and dropped, JSON")
@@ -55,7 +58,7 @@ def add(
     """Keep a motion, whose time 0 lies at `frame`, as the scene's newest take, which becomes the active one."""
     settings = scene.piano_hands
     take = settings.takes.add()
-    take.name = next_name()
+    take.name = next_name(other.name for s in bpy.data.scenes for other in s.piano_hands.takes)
     take.uid = uuid.uuid4().hex
     take.data = bpy.data.texts.new(f"Piano Hands {take.name}")
     take.data.write("The motion of a take of Piano Hands, in a custom property. Remove takes in the panel, not here.\n")
@@ -68,14 +71,6 @@ def add(
     take.report = json.dumps(report)
     settings.take_index = len(settings.takes) - 1
     return take
-
-
-def next_name() -> str:
-    """`take-001`, or the first number above all takes and their actions in the file."""
-    names = [take.name for scene in bpy.data.scenes for take in scene.piano_hands.takes]
-    names += [action.name for action in bpy.data.actions]
-    numbers = [int(found[1]) for name in names if (found := NAME.search(name))]
-    return f"take-{max(numbers, default=0) + 1:03d}"
 
 
 def remove(scene: bpy.types.Scene, index: int) -> None:
@@ -96,6 +91,11 @@ def active(scene: bpy.types.Scene) -> PianoHandsTake | None:
     return settings.takes[settings.take_index] if 0 <= settings.take_index < len(settings.takes) else None
 
 
+def index_of(scene: bpy.types.Scene, uid: str) -> int | None:
+    """Place of a take in the scene's list; None when it is not there."""
+    return next((i for i, take in enumerate(scene.piano_hands.takes) if take.uid == uid), None)
+
+
 def find(uid: str) -> PianoHandsTake | None:
     """The take with an id, in any scene."""
     return next((take for scene in bpy.data.scenes for take in scene.piano_hands.takes if take.uid == uid), None)
@@ -105,13 +105,11 @@ def motion_of(take: PianoHandsTake) -> HandMotion:
     """A take's motion, not to be changed; UserError when its text was deleted or damaged."""
     if take.uid not in _motions:
         if not take.data or PACKED not in take.data:
-            raise UserError(f'The motion of "{take.name}" was deleted from the file: remove the take and generate again.')
+            raise UserError(f'The motion of "{take.name}" was deleted: remove the take and generate again.')
         try:
             _motions[take.uid] = unpack(take.data[PACKED])
         except ValueError as error:
-            raise UserError(
-                f'The motion of "{take.name}" is damaged: remove the take and generate again.'
-            ) from error
+            raise UserError(f'The motion of "{take.name}" is damaged: remove the take and generate again.') from error
         if len(_motions) > _KEPT:
             _motions.popitem(last=False)
     _motions.move_to_end(take.uid)
@@ -124,8 +122,9 @@ def rate_of(scene: bpy.types.Scene) -> float:
 
 
 def range_of(take: PianoHandsTake, scene: bpy.types.Scene) -> tuple[int, int]:
-    """First and last frame of a take."""
-    return round(take.frame), round(take.frame + take.seconds * rate_of(scene))
+    """First and last frame of a take, as keying has them."""
+    last = take.frame + take.seconds * rate_of(scene)
+    return math.floor(take.frame + _ROUNDED), math.ceil(last - _ROUNDED)
 
 
 def register() -> None:

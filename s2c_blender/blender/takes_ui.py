@@ -1,0 +1,235 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The list of takes in the sidebar, and the buttons that look at, key, compare and delete them."""
+
+import bpy
+from bpy.props import IntProperty
+
+from ..errors import UserError
+from . import apply, job, preview, resync, takes
+from .button import Button, redraw, shown_rig
+from .panel import MAIN, Sidebar, in_sidebars, sentence
+
+_ROWS = 4  # dropped notes listed before "and more"
+
+
+class PIANO_HANDS_UL_takes(bpy.types.UIList):
+    """A row a take: its name, its seed, and how well it plays."""
+
+    def draw_item(self, context, layout, data, take, icon, active_data, active_property, index=0, flt_flag=0) -> None:
+        row = layout.row(align=True)
+        row.prop(take, "name", text="", emboss=False, icon="ACTION" if take.data else "ERROR")
+        row = row.row()
+        row.alignment = "RIGHT"
+        row.label(text=f"seed {take.seed}   {take.accuracy:.1%}")
+
+
+class _NeedsTake(Button):
+    """For what has been generated."""
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        if reason := super().disabled_reason(context):
+            return reason
+        if not takes.active(context.scene):
+            return "Nothing was generated in this scene yet"
+        return "The scene is linked from another file and cannot be changed" if context.scene.library else ""
+
+
+class PIANO_HANDS_OT_preview(_NeedsTake, bpy.types.Operator):
+    """Pose the hands at every frame without keyframes; while this is on, their keyframes are not seen"""
+
+    bl_idname = "piano_hands.preview"
+    bl_label = "Scrub Preview"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            found = shown_rig(context) or apply.wanted_rig(context.scene)
+            if preview.is_shown(found.piano):
+                preview.hide(found.piano)
+                apply.refresh(context.scene)
+            else:
+                context.scene.piano_hands.rig = found.piano
+                preview.show(found, takes.active(context.scene), context.scene)
+        except UserError as error:
+            return self.refuse(error)
+        redraw()
+        return {"FINISHED"}
+
+
+class PIANO_HANDS_OT_compare_takes(_NeedsTake, bpy.types.Operator):
+    """Go back to the take that was active before, and with another press forth again; Scrub Preview follows"""
+
+    bl_idname = "piano_hands.compare_takes"
+    bl_label = "Compare with Previous"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        if reason := super().disabled_reason(context):
+            return reason
+        known = takes.index_of(context.scene, context.scene.piano_hands.compared) is not None
+        return "" if known else "Choose another take in the list first; then this goes back and forth between the two"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = context.scene.piano_hands
+        settings.take_index = takes.index_of(context.scene, settings.compared)
+        redraw()
+        return {"FINISHED"}
+
+
+class PIANO_HANDS_OT_insert_keys(_NeedsTake, bpy.types.Operator):
+    """Give the hands keyframes of the active take; keyframes they have now stay in the file as actions"""
+
+    bl_idname = "piano_hands.insert_keys"
+    bl_label = "Insert Keyframes"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            found = shown_rig(context) or apply.wanted_rig(context.scene)
+            context.scene.piano_hands.rig = found.piano
+            keyed = apply.insert_keys(context.scene, found, takes.active(context.scene))
+        except UserError as error:
+            return self.refuse(error)
+        self.report({"INFO"}, f"{keyed.name}: frames {keyed.first} to {keyed.last}")
+        redraw()
+        return {"FINISHED"}
+
+
+class PIANO_HANDS_OT_remove_take(_NeedsTake, bpy.types.Operator):
+    """Delete the active take and its motion; keyframes made of it stay"""
+
+    bl_idname = "piano_hands.remove_take"
+    bl_label = "Remove Take"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = context.scene
+        takes.remove(scene, scene.piano_hands.take_index)
+        apply.refresh(scene)
+        redraw()
+        return {"FINISHED"}
+
+
+class PIANO_HANDS_OT_resync(_NeedsTake, bpy.types.Operator):
+    """Move the takes, and the keyframes made of them, to where their sound strips are now"""
+
+    bl_idname = "piano_hands.resync"
+    bl_label = "Re-Sync with Strips"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            moved = resync.resync(context)
+        except UserError as error:
+            return self.refuse(error)
+        apply.refresh(context.scene)
+        self.report({"INFO"}, "Nothing has moved" if not moved else "Moved " + ", ".join(take.name for take in moved))
+        redraw()
+        return {"FINISHED"}
+
+
+class PIANO_HANDS_OT_jump_to_frame(bpy.types.Operator):
+    """Go to the frame at which this happens"""
+
+    bl_idname = "piano_hands.jump_to_frame"
+    bl_label = "Jump to Frame"
+    bl_options = {"INTERNAL"}
+
+    frame: IntProperty()
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        context.scene.frame_set(self.frame)
+        return {"FINISHED"}
+
+
+class _Takes(Sidebar):
+    bl_label = "Takes"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return len(context.scene.piano_hands.takes) > 0
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, scene = self.layout, context.scene
+        layout.enabled = job.state.run is None
+        settings, take = scene.piano_hands, takes.active(scene)
+        row = layout.row()
+        row.template_list("PIANO_HANDS_UL_takes", "", settings, "takes", settings, "take_index", rows=3)
+        column = row.column(align=True)
+        column.operator("piano_hands.remove_take", text="", icon="REMOVE")
+        column.operator("piano_hands.compare_takes", text="", icon="ARROW_LEFTRIGHT")
+        column.operator("piano_hands.resync", text="", icon="FILE_REFRESH")
+        if not take:
+            return
+        _draw_told(layout, context, take)
+        column = layout.column(align=True)
+        shown = bool(settings.rig) and preview.is_shown(settings.rig)
+        column.operator("piano_hands.preview", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
+        column.operator("piano_hands.insert_keys", icon="KEYFRAME_HLT")
+
+
+def _draw_told(layout: bpy.types.UILayout, context: bpy.types.Context, take: takes.PianoHandsTake) -> None:
+    """What the take is, and how it went."""
+    scene, told = context.scene, take.told()
+    first, last = takes.range_of(take, scene)
+    column = layout.column(align=True)
+    column.label(text=f"{told['notes_played']} of {told['notes_found']} notes played", icon="CHECKMARK")
+    column.label(text=f"Frames {first} - {last},  {take.generator},  {take.made}", icon="BLANK1")
+    for warning in told["warnings"]:
+        sentence(column, context, warning, "ERROR")
+    if last > scene.frame_end:
+        sentence(column, context, f"The hands play until frame {last}, the scene ends at {scene.frame_end}.", "INFO")
+        column.operator("piano_hands.fit_range", icon="PREVIEW_RANGE")
+
+
+class _Dropped(Sidebar):
+    bl_label = "Notes Left Out"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        take = takes.active(context.scene)
+        return bool(take and take.told().get("dropped"))
+
+    def draw(self, context: bpy.types.Context) -> None:
+        take = takes.active(context.scene)
+        dropped = take.told()["dropped"]
+        column = self.layout.column(align=True)
+        for note in dropped[:_ROWS]:
+            row = column.row(align=True)
+            sentence(row, context, f"{note_name(note['pitch'])}: {note['reason']}")
+            frame = round(take.frame + note["onset"] * takes.rate_of(context.scene))
+            row.operator("piano_hands.jump_to_frame", text=str(frame), icon="TIME").frame = frame
+        if len(dropped) > _ROWS:
+            column.label(text=f"and {len(dropped) - _ROWS} more")
+
+
+def note_name(pitch: int) -> str:
+    """60 -> C4."""
+    return f"{('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')[pitch % 12]}{pitch // 12 - 1}"
+
+
+CLASSES = (
+    PIANO_HANDS_UL_takes,
+    PIANO_HANDS_OT_preview,
+    PIANO_HANDS_OT_compare_takes,
+    PIANO_HANDS_OT_insert_keys,
+    PIANO_HANDS_OT_remove_take,
+    PIANO_HANDS_OT_resync,
+    PIANO_HANDS_OT_jump_to_frame,
+    *in_sidebars(f"{MAIN}_takes", _Takes),
+    *in_sidebars(f"{MAIN}_dropped", _Dropped),
+)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)
