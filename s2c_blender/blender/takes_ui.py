@@ -200,7 +200,7 @@ class _Dropped(Sidebar):
         column = self.layout.column(align=True)
         for note in dropped[:_ROWS]:
             row = column.row(align=True)
-            sentence(row, context, f"{note_name(note['pitch'])}: {note['reason']}")
+            row.label(text=f"{note_name(note['pitch'])}: {note['reason']}")
             frame = round(take.frame + note["onset"] * takes.rate_of(context.scene))
             row.operator("piano_hands.jump_to_frame", text=str(frame), icon="TIME").frame = frame
         if len(dropped) > _ROWS:

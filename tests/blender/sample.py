@@ -42,3 +42,15 @@ def clicks(path: Path, seconds: float = 4.0, rate: int = 16000) -> Path:
         file.setframerate(rate)
         file.writeframes(samples.tobytes())
     return path
+
+
+REPORT = {  # of a generation, as a take keeps it
+    "source": "song.mid",
+    "seed": 0,
+    "generator": "pianist",
+    "notes_found": 12,
+    "notes_played": 11,
+    "dropped": [{"pitch": 61, "onset": 1.5, "reason": "out of reach"}],
+    "key_accuracy": 0.95,
+    "warnings": [],
+}

@@ -1,0 +1,183 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes: they stay in the file, come and go, follow their strips, and never touch other actions."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs the bpy module")
+
+from s2c_blender.blender import apply, register, rig, strips, takes, takes_ui  # noqa: E402
+from s2c_blender.blender.keying import TAKE  # noqa: E402
+from s2c_blender.core.packed import PLACE, TURN  # noqa: E402
+from s2c_blender.errors import UserError  # noqa: E402
+from tests.blender.sample import REPORT, clicks, waving  # noqa: E402
+
+HAS_SOUND = bpy.app.version >= (4, 3)  # the bpy 4.2 module is built without
+
+
+@pytest.fixture
+def settings(scene):
+    register.register()
+    yield bpy.context.scene.piano_hands
+    register.unregister()
+
+
+def three_takes(scene) -> list:
+    for seed in range(3):
+        takes.add(scene, waving(2.0, seed=seed), REPORT | {"seed": seed}, 10.0 * seed)
+    return list(scene.piano_hands.takes)
+
+
+def test_takes_and_their_motions_stay_in_the_file(settings, scene, tmp_path):
+    three_takes(scene)
+    path = str(tmp_path / "takes.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    takes._motions.clear()
+    bpy.ops.wm.open_mainfile(filepath=path)
+    scene = bpy.context.scene
+    assert [(t.name, t.seed, t.frame) for t in scene.piano_hands.takes] == [
+        ("take-001", 0, 0.0),
+        ("take-002", 1, 10.0),
+        ("take-003", 2, 20.0),
+    ]
+    found, meant = takes.motion_of(scene.piano_hands.takes[1]), waving(2.0, seed=1)
+    assert np.abs(found.right_position - meant.right_position).max() < PLACE
+    assert np.abs(found.left_rotation - meant.left_rotation).max() < TURN
+    np.testing.assert_array_equal(found.notes, meant.notes)
+    assert takes.active(scene).name == "take-003"
+
+
+def test_undo_brings_a_removed_take_back(settings, scene):
+    three_takes(scene)
+    bpy.ops.ed.undo_push(message="takes")
+    assert bpy.ops.piano_hands.remove_take() == {"FINISHED"}
+    assert [t.name for t in scene.piano_hands.takes] == ["take-001", "take-002"]
+    assert len(bpy.data.texts) == 2 and scene.piano_hands.take_index == 1
+    bpy.ops.ed.undo_push(message="removed")
+    bpy.ops.ed.undo()
+    takes._motions.clear()
+    again = bpy.context.scene.piano_hands.takes[2]
+    assert again.name == "take-003" and takes.motion_of(again).duration == 2.0
+
+
+def test_a_new_take_never_has_an_old_name(settings, scene):
+    three_takes(scene)
+    found = rig.add_rig(scene)
+    apply.insert_keys(scene, found, scene.piano_hands.takes[2])
+    for _ in range(3):
+        takes.remove(scene, 0)
+    assert takes.active(scene) is None
+    assert takes.add(scene, waving(1.0), REPORT, 1.0).name == "take-004", "take-003 has actions"
+
+
+def test_a_copied_scene_shares_motions_until_the_last_is_gone(settings, scene):
+    three_takes(scene)
+    copy = scene.copy()
+    takes.remove(scene, 0)
+    assert len(bpy.data.texts) == 3 and takes.motion_of(copy.piano_hands.takes[0]).duration == 2.0
+    takes.remove(copy, 0)
+    assert len(bpy.data.texts) == 2
+
+
+def test_a_take_without_its_text_says_so(settings, scene):
+    take = three_takes(scene)[0]
+    bpy.data.texts.remove(take.data)
+    takes._motions.clear()
+    with pytest.raises(UserError, match='"take-001" was deleted'):
+        takes.motion_of(scene.piano_hands.takes[0])
+    scene.piano_hands.takes[1].data[takes.PACKED] = b"nonsense"
+    with pytest.raises(UserError, match='"take-002" is damaged'):
+        takes.motion_of(scene.piano_hands.takes[1])
+    scene.piano_hands.take_index = 0
+    with pytest.raises(RuntimeError, match='"take-001" was deleted'):
+        bpy.ops.piano_hands.insert_keys()
+
+
+def test_keying_takes_leaves_other_actions_alone(settings, scene):
+    three_takes(scene)
+    found = rig.add_rig(scene)
+    own = bpy.data.actions.new("My Own")
+    found.hands[0].animation_data_create().action = own
+    key_own = bpy.data.actions.new("My Key")
+    found.keys[90].animation_data_create().action = key_own
+    for index in (0, 1):
+        settings.take_index = index
+        assert bpy.ops.piano_hands.insert_keys() == {"FINISHED"}
+    assert own.use_fake_user and {"Hand.L.take-001", "Hand.L.take-002"} < {a.name for a in bpy.data.actions}
+    assert found.keys[90].animation_data.action == key_own, "a key that no take plays keeps the user's action"
+    assert bpy.data.actions["Hand.L.take-001"][TAKE] == settings.takes[0].uid
+
+
+@pytest.mark.skipif(not HAS_SOUND, reason="the bpy 4.2 module has no sound")
+def test_a_moved_strip_takes_take_and_keys_along(settings, scene, tmp_path):
+    scene.render.fps = 25
+    editor = scene.sequence_editor_create()
+    made = editor.strips if hasattr(editor, "strips") else editor.sequences
+    strip = made.new_sound(name="song", filepath=str(clicks(tmp_path / "song.wav")), channel=1, frame_start=11)
+    take = takes.add(scene, waving(2.0), REPORT, 11.0, "song", strips.anchor(strip, scene))
+    other = takes.add(scene, waving(2.0), REPORT, 11.0)
+    found = rig.add_rig(scene)
+    apply.insert_keys(scene, found, takes.find(take.uid))
+    action = found.hands[1].animation_data.action
+    first, last = action.frame_range
+    points = next(iter(takes_curves(action))).keyframe_points
+    handle = points[3].handle_right.copy()
+    strips_start(strip, 31)
+    assert bpy.ops.piano_hands.resync() == {"FINISHED"}
+    assert settings.takes[0].frame == 31.0 and settings.takes[1].frame == 11.0 and other
+    assert tuple(action.frame_range) == (first + 20, last + 20)
+    assert tuple(next(iter(takes_curves(action))).keyframe_points[3].handle_right) == pytest.approx(
+        (handle[0] + 20, handle[1])
+    )
+    assert bpy.ops.piano_hands.resync() == {"FINISHED"}
+    assert settings.takes[0].frame == 31.0, "once is enough"
+    made.remove(strip)
+    with pytest.raises(RuntimeError, match='"song" is gone'):
+        bpy.ops.piano_hands.resync()
+
+
+def takes_curves(action):
+    from s2c_blender.blender.actions import curves
+
+    return curves(action)
+
+
+def strips_start(strip, frame: int) -> None:
+    if hasattr(strip, "content_start"):
+        strip.content_start = frame
+    else:
+        strip.frame_start = frame
+
+
+def test_the_panel_of_takes_draws_with_all_it_has_to_tell(settings, scene):
+    three_takes(scene)
+    layout = MagicMock()
+    layout.column.return_value = layout.row.return_value = layout
+    takes_ui._Takes.draw(SimpleNamespace(layout=layout), bpy.context)
+    assert {"piano_hands.preview", "piano_hands.insert_keys", "piano_hands.remove_take"} < {
+        call.args[0] for call in layout.operator.call_args_list
+    }
+    assert "11 of 12 notes played" in {call.kwargs.get("text") for call in layout.label.call_args_list}
+    takes_ui._Dropped.draw(SimpleNamespace(layout=layout), bpy.context)
+    jump = layout.operator.return_value
+    assert jump.frame == round(20.0 + 1.5 * takes.rate_of(scene))
+    bpy.ops.piano_hands.jump_to_frame(frame=56)
+    assert scene.frame_current == 56
+
+
+def test_ten_minutes_of_a_take_take_less_than_six_megabytes(settings, scene, tmp_path):
+    """Waving is far busier than playing; that playing fits is tested in tests/core/test_packed.py."""
+    before = _saved(tmp_path / "before.blend")
+    takes.add(scene, waving(60.0), REPORT, 1.0)
+    assert _saved(tmp_path / "after.blend") - before < 1.2e6
+
+
+def _saved(path: Path) -> int:
+    bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True, copy=True)
+    return path.stat().st_size
