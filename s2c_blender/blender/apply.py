@@ -8,7 +8,7 @@ import bpy
 from mathutils import Vector
 
 from ..errors import UserError
-from . import preview, rig, scene, takes
+from . import nla, preview, rig, scene, takes
 from .keying import Keyed, key_take
 from .source import Part
 from .strips import sound_strips
@@ -82,18 +82,18 @@ def _clear_place(cursor: Vector, others: list[bpy.types.Object]) -> Vector:
     return place
 
 
-def put_on_rig(target: bpy.types.Scene, take: PianoHandsTake) -> Keyed | None:
-    """Key or preview a take, as the settings say; what was keyed, None for a preview."""
+def put_on_rig(target: bpy.types.Scene, take: PianoHandsTake, push_down: bool) -> Keyed | None:
+    """Key or preview a take, as the settings say, keyed on NLA tracks where wanted; None for a preview."""
     found = wanted_rig(target)
     target.piano_hands.rig = found.piano
     if target.piano_hands.output == "PREVIEW":
         preview.show(found, take, target)
         return None
-    return insert_keys(target, found, take)
+    return insert_keys(target, found, take, push_down)
 
 
-def insert_keys(target: bpy.types.Scene, found: rig.Rig, take: PianoHandsTake) -> Keyed:
-    """Key a take; the preview, which would hide the keys, ends."""
+def insert_keys(target: bpy.types.Scene, found: rig.Rig, take: PianoHandsTake, push_down: bool = False) -> Keyed:
+    """Key a take, on NLA tracks where wanted; the preview, which would hide the keys, ends."""
     settings = target.piano_hands
     hands = {side: found.hands[side] for side in settings.sides()}
     keyed = key_take(
@@ -105,6 +105,8 @@ def insert_keys(target: bpy.types.Scene, found: rig.Rig, take: PianoHandsTake) -
         uid=take.uid,
         keys=settings.animate_keys,
     )
+    if push_down:
+        nla.push_down(found, take.name)
     preview.hide(found.piano)
     refresh(target)
     return keyed

@@ -62,6 +62,7 @@ class PIANO_HANDS_OT_generate(Button, bpy.types.Operator):
                 return {"PASS_THROUGH"}
             had_rig = self._rig_name(run)
             self.report({"INFO"}, job.finish(report))
+            more = job.go_on(context, run.order.scene_uid)
         except UserError as error:
             self._end(set())
             return self.refuse(error)
@@ -70,6 +71,9 @@ class PIANO_HANDS_OT_generate(Button, bpy.types.Operator):
             raise
         if context.scene.session_uid == run.order.scene_uid and had_rig != self._rig_name(run):
             look_at(context, context.scene.piano_hands.rig)
+        if more:
+            redraw()
+            return {"PASS_THROUGH"}
         return self._end({"FINISHED"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -11,7 +11,7 @@ import logging
 import math
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import bpy
@@ -24,7 +24,7 @@ from . import takes
 from .apply import add_sound, check_rig, find_scene, put_on_rig
 from .batch import worker_options
 from .preferences import cache_folder, preferences, trim_cache
-from .source import Part, chosen_part
+from .source import Part, chosen_part, strip_names
 
 STAGES = {
     "reading": "Reading the music",
@@ -62,21 +62,24 @@ class Order:
     part: Part
     scene_uid: int
     result: Path
+    push_down: bool = False  # onto NLA tracks, so that the hands play it besides other takes
 
 
 class Run:
     """A worker at work."""
 
-    def __init__(self, context: bpy.types.Context):
-        """Start; UserError when the settings do not add up or the worker cannot start."""
+    def __init__(self, context: bpy.types.Context, strip: str = "", push_down: bool = False):
+        """Start with one of the chosen strips; UserError when settings do not add up or the worker cannot start."""
         self._folder = tempfile.TemporaryDirectory(prefix="piano-hands-", ignore_cleanup_errors=True)
         self._cache = cache_folder(context)
         self._limit = preferences(context).cache_limit
         settings = context.scene.piano_hands
         try:
             check_rig(context.scene)
-            part = chosen_part(context, Path(self._folder.name))
-            self.order = Order(part, context.scene.session_uid, Path(self._folder.name) / "motion.npz")
+            folder = Path(self._folder.name)
+            part = chosen_part(context, folder, strip)
+            push_down = push_down or settings.push_down
+            self.order = Order(part, context.scene.session_uid, folder / "motion.npz", push_down)
             job = Job(
                 source=str(part.path),
                 start=part.start,
@@ -132,33 +135,53 @@ class State:
 
     run: Run | None = None
     trouble: Trouble | None = None
+    waiting: list[str] = field(default_factory=list)  # strips that are played after this one
 
 
 state = State()
 
 
 def start(context: bpy.types.Context) -> Run:
-    """Begin a generation; UserError, also shown in the panel, when that is not possible."""
+    """Begin a generation, of several strips the first; UserError, also shown in the panel, when that cannot be."""
     state.trouble = None
     try:
-        state.run = Run(context)
+        names = strip_names(context)
+        state.run = Run(context, names[0] if len(names) > 1 else "", len(names) > 1)
     except UserError as error:
         fail(error)
         raise
+    state.waiting = names[1:]
     return state.run
 
 
+def go_on(context: bpy.types.Context, scene_uid: int) -> bool:
+    """Begin with the next of several strips; False when there is none. UserError as `start`."""
+    if not state.waiting:
+        return False
+    name = state.waiting.pop(0)
+    try:
+        with context.temp_override(scene=find_scene(scene_uid)):
+            state.run = Run(bpy.context, name, True)
+    except UserError as error:
+        fail(error)
+        raise
+    return True
+
+
 def stop(sentence: str = "") -> None:
-    """End the running generation, if there is one; `sentence` is shown in the panel."""
+    """End the running generation, if there is one; with a `sentence`, which the panel shows, also what waits for it."""
     run, state.run = state.run, None
     if run:
         run.close()
         state.trouble = Trouble(sentence) if sentence else None
+    if sentence:
+        state.waiting = []
 
 
 def fail(error: UserError) -> None:
     """End the running generation and show why."""
     stop()
+    state.waiting = []
     state.trouble = Trouble(str(error), _cure(str(error)))
     _LOGGER.warning("%s", error)
 
@@ -191,7 +214,7 @@ def finish(report: dict) -> str:
         motion = HandMotion.load(run.order.result)
         take = takes.add(target, motion, {name: report[name] for name in KEPT}, part.frame, part.strip, part.anchor)
         try:
-            put_on_rig(target, take)
+            put_on_rig(target, take, run.order.push_down)
         except BaseException:
             takes.remove(target, len(settings.takes) - 1)
             raise
@@ -212,7 +235,7 @@ def finish(report: dict) -> str:
 def _stop_before_load(*_) -> None:
     """load_pre handler: the new file has nothing to do with the running generation."""
     stop()
-    state.trouble = None
+    state.trouble, state.waiting = None, []
 
 
 def register() -> None:
@@ -221,7 +244,7 @@ def register() -> None:
 
 def unregister() -> None:
     stop()
-    state.trouble = None
+    state.trouble, state.waiting = None, []
     bpy.app.handlers.load_pre.remove(_stop_before_load)
 
 
@@ -236,17 +259,21 @@ def _device(context: bpy.types.Context) -> str:
 
 
 def blocking(context: bpy.types.Context) -> str:
-    """The whole generation at once, for scripts and background mode; the summary, or UserError."""
+    """The whole generation at once, for scripts and background mode; the last summary, or UserError."""
     run = start(context)
-    try:
-        report = run.worker.wait(run.told)
-    except UserError as error:
-        fail(error)
-        raise
-    except (Cancelled, KeyboardInterrupt):
-        stop()
-        raise
-    return finish(report)
+    while True:
+        try:
+            report = run.worker.wait(run.told)
+        except UserError as error:
+            fail(error)
+            raise
+        except (Cancelled, KeyboardInterrupt):
+            stop("Cancelled; nothing was changed.")
+            raise
+        told = finish(report)
+        if not go_on(context, run.order.scene_uid):
+            return told
+        run = state.run
 
 
 def time_left(seconds: float | None) -> str:

@@ -112,6 +112,7 @@ class _Options(Sidebar):
         layout.prop(settings, "hands")
         layout.prop(settings, "animate_keys")
         layout.prop(settings, "output")
+        layout.prop(settings, "push_down")
         layout.prop(settings, "seed")
         layout.prop(settings, "creativity")
         layout.prop(settings, "device")

@@ -111,6 +111,12 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
         poll=lambda self, obj: is_piano(obj),
     )
     output: EnumProperty(name="Result", description="What the hands get", items=OUTPUTS)
+    push_down: BoolProperty(
+        name="Push to NLA",
+        description="Put the keyframes on NLA tracks, where several takes play one after another on the same hands. "
+        "Of several strips they always go there",
+        default=False,
+    )
     device: EnumProperty(
         name="Device",
         description="What PyTorch computes on",

@@ -5,7 +5,7 @@
 import bpy
 
 from ..errors import UserError
-from . import actions, strips, takes
+from . import actions, nla, strips, takes
 from .keying import TAKE
 
 _STILL = 1e-4  # frames
@@ -45,3 +45,4 @@ def _move_keys(uid: str, way: float) -> None:
     for action in ours:
         for curve in actions.curves(action):
             actions.shift(curve, way)
+    nla.move(uid, way)

@@ -31,20 +31,37 @@ def source_name(context: bpy.types.Context) -> str:
     settings = context.scene.piano_hands
     if settings.source == "FILE":
         return _file(settings).name
-    scene, strip = strips.find_strip(context)
+    chosen = strips.chosen_strips(context)
+    if len(chosen) > 1:
+        return f"{len(chosen)} selected strips"
+    ((scene, strip),) = chosen
     first, last = strips.handles(strip)
     seconds = (last - first) * scene.render.fps_base / scene.render.fps
     return f"{strip.name}  ({int(seconds) // 60}:{int(seconds) % 60:02d})"
 
 
-def chosen_part(context: bpy.types.Context, folder: Path) -> Part:
-    """What the settings ask for; sounds that must be written to be read (packed, retimed) go to `folder`."""
+def strip_names(context: bpy.types.Context) -> list[str]:
+    """The strips that one press plays, one after another; none where a file is played."""
+    if context.scene.piano_hands.source == "FILE":
+        return []
+    return [strip.name for _, strip in strips.chosen_strips(context)]
+
+
+def chosen_part(context: bpy.types.Context, folder: Path, strip_name: str = "") -> Part:
+    """What the settings ask for; sounds that must be written to be read (packed, retimed) go to `folder`.
+
+    `strip_name` is one of `strip_names`; without it the active strip is played.
+    """
     scene = context.scene
     settings = scene.piano_hands
     if settings.source == "FILE":
         part = Part(_file(settings), 0.0, None, settings.file_frame)
     else:
-        strip_scene, strip = strips.find_strip(context)
+        chosen = strips.chosen_strips(context) if strip_name else [strips.find_strip(context)]
+        found = [(home, strip) for home, strip in chosen if strip_name in ("", strip.name)]
+        if not found:
+            raise UserError(f'The strip "{strip_name}" is not selected any more: select the strips and generate again.')
+        strip_scene, strip = found[0]
         audio = strips.strip_audio(strip, strip_scene, folder)
         part = Part(audio.path, audio.start, audio.duration, strips.scene_frame(audio, strip_scene, scene))
         part = replace(part, strip=strip.name, anchor=strips.anchor(strip, strip_scene))

@@ -60,6 +60,14 @@ def find_strip(context: bpy.types.Context) -> tuple[bpy.types.Scene, bpy.types.S
     raise UserError("There is no sound strip: add the piano recording in the sequencer, or choose an audio file.")
 
 
+def chosen_strips(context: bpy.types.Context) -> list[tuple[bpy.types.Scene, bpy.types.Strip]]:
+    """All strips to play, in order of time: those that are selected where they are several, else `find_strip`'s."""
+    scene, first = find_strip(context)
+    selected = [strip for strip in sound_strips(scene) if strip.select and is_heard(strip, scene)]
+    several = len(selected) > 1 and first in selected
+    return [(scene, strip) for strip in (selected if several else [first])]
+
+
 def is_heard(strip: bpy.types.Strip, scene: bpy.types.Scene) -> bool:
     """Whether neither the strip nor its channel nor a meta strip around it is muted."""
     editor = scene.sequence_editor

@@ -90,7 +90,8 @@ class PIANO_HANDS_OT_insert_keys(_NeedsTake, bpy.types.Operator):
         try:
             found = shown_rig(context) or apply.wanted_rig(context.scene)
             context.scene.piano_hands.rig = found.piano
-            keyed = apply.insert_keys(context.scene, found, takes.active(context.scene))
+            take, settings = takes.active(context.scene), context.scene.piano_hands
+            keyed = apply.insert_keys(context.scene, found, take, settings.push_down)
         except UserError as error:
             return self.refuse(error)
         self.report({"INFO"}, f"{keyed.name}: frames {keyed.first} to {keyed.last}")

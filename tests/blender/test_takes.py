@@ -11,10 +11,13 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs the bpy module")
 
-from s2c_blender.blender import apply, register, rig, strips, takes, takes_ui  # noqa: E402
+from s2c_blender.blender import apply, job, register, resync, rig, strips, takes, takes_ui  # noqa: E402
+from s2c_blender.blender.actions import curves  # noqa: E402
 from s2c_blender.blender.keying import TAKE  # noqa: E402
+from s2c_blender.blender.source import source_name  # noqa: E402
 from s2c_blender.core.packed import PLACE, TURN  # noqa: E402
 from s2c_blender.errors import UserError  # noqa: E402
+from tests.blender.measure import measure  # noqa: E402
 from tests.blender.sample import REPORT, clicks, waving  # noqa: E402
 
 HAS_SOUND = bpy.app.version >= (4, 3)  # the bpy 4.2 module is built without
@@ -126,13 +129,13 @@ def test_a_moved_strip_takes_take_and_keys_along(settings, scene, tmp_path):
     apply.insert_keys(scene, found, takes.find(take.uid))
     action = found.hands[1].animation_data.action
     first, last = action.frame_range
-    points = next(iter(takes_curves(action))).keyframe_points
+    points = next(iter(curves(action))).keyframe_points
     handle = points[3].handle_right.copy()
     strips_start(strip, 31)
     assert bpy.ops.piano_hands.resync() == {"FINISHED"}
     assert settings.takes[0].frame == 31.0 and settings.takes[1].frame == 11.0 and other
     assert tuple(action.frame_range) == (first + 20, last + 20)
-    assert tuple(next(iter(takes_curves(action))).keyframe_points[3].handle_right) == pytest.approx(
+    assert tuple(next(iter(curves(action))).keyframe_points[3].handle_right) == pytest.approx(
         (handle[0] + 20, handle[1])
     )
     assert bpy.ops.piano_hands.resync() == {"FINISHED"}
@@ -140,12 +143,6 @@ def test_a_moved_strip_takes_take_and_keys_along(settings, scene, tmp_path):
     made.remove(strip)
     with pytest.raises(RuntimeError, match='"song" is gone'):
         bpy.ops.piano_hands.resync()
-
-
-def takes_curves(action):
-    from s2c_blender.blender.actions import curves
-
-    return curves(action)
 
 
 def strips_start(strip, frame: int) -> None:
@@ -181,3 +178,61 @@ def test_ten_minutes_of_a_take_take_less_than_six_megabytes(settings, scene, tmp
 def _saved(path: Path) -> int:
     bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True, copy=True)
     return path.stat().st_size
+
+
+def test_takes_on_nla_tracks_play_one_after_another(settings, scene):
+    times = np.array([0.2, 0.9, 1.5])
+    found, seen = rig.add_rig(scene), {}
+    for seed, frame in ((0, 100.0), (1, 1.0), (2, 120.0)):  # the second comes first, the third begins before an end
+        take = takes.add(scene, waving(2.0, seed=seed), REPORT, frame)
+        apply.insert_keys(scene, found, take)
+        seen[take.uid] = measure(scene, found, frame, times)
+        apply.insert_keys(scene, found, take, push_down=True)
+    first, second, third = scene.piano_hands.takes
+    for take, until in ((first, 0.7), (second, 2.0), (third, 2.0)):
+        shown = measure(scene, found, take.frame, times[times < until])
+        assert np.abs(shown.pads - seen[take.uid].pads[times < until]).max() < 1e-6
+    assert found.hands[0].animation_data.action is None
+    moved = measure(scene, found, second.frame, times).pads
+    resync._move_keys(second.uid, 15.0)
+    assert np.abs(measure(scene, found, second.frame + 15, times).pads - moved).max() < 1e-5
+    shown = measure(scene, found, third.frame, times)
+    assert np.abs(shown.pads - seen[third.uid].pads).max() < 1e-6, "takes of other strips stay"
+
+
+@pytest.mark.skipif(not HAS_SOUND, reason="the bpy 4.2 module has no sound")
+def test_several_selected_strips_become_takes_on_one_timeline(settings, scene, tmp_path, monkeypatch):
+    editor = scene.sequence_editor_create()
+    made = editor.strips if hasattr(editor, "strips") else editor.sequences
+    for name, frame in (("one", 1), ("two", 201)):
+        strip = made.new_sound(name=name, filepath=str(clicks(tmp_path / f"{name}.wav")), channel=1, frame_start=frame)
+        strip.select = True
+    editor.active_strip = strip
+    assert source_name(bpy.context) == "2 selected strips"
+    jobs = []
+
+    class Quick:
+        """A worker that has its result at once."""
+
+        def __init__(self, ordered, result, **options):
+            jobs.append(ordered)
+            waving(2.0, seed=len(jobs)).save(result)
+
+        def wait(self, told):
+            return REPORT | {"seconds": {}, "times_real_time": 1.0}
+
+        def cancel(self):
+            pass
+
+        log = ""
+
+    monkeypatch.setattr(job, "Worker", Quick)
+    monkeypatch.setattr(job, "cache_folder", lambda context: tmp_path)
+    assert bpy.ops.piano_hands.generate() == {"FINISHED"}
+    assert [Path(ordered.source).stem for ordered in jobs] == ["one", "two"] and job.state == job.State()
+    assert [(take.strip, take.frame) for take in settings.takes] == [("one", 1.0), ("two", 201.0)]
+    tracks = rig.rig_of(settings.rig).hands[0].animation_data.nla_tracks
+    assert [(strip.name, strip.frame_start) for track in tracks for strip in track.strips] == [
+        ("take-001", 1.0),
+        ("take-002", 201.0),
+    ]
