@@ -55,7 +55,7 @@ def perform(
     keys = strokes.key_times(notes, p)
     frames = int(np.ceil((score.end + TAIL) * fps)) + 1
     players = [
-        _Player(
+        Player(
             notes[notes["hand"] == side],
             keys[notes["hand"] == side],
             side,
@@ -73,7 +73,7 @@ def perform(
         for start in starts:
             stop = min(start + round((WINDOW + AHEAD) * fps), frames)
             list(pool.map(lambda player: player.solve(start, stop), players))  # noqa: B023 (done within the turn)
-            _untangle(players, start, stop)
+            untangle(players, start, stop)
             if on_progress:
                 on_progress(min((start + WINDOW * fps) / frames, 1.0))
     (left_position, left_rotation), (right_position, right_rotation) = (player.motion() for player in players)
@@ -101,11 +101,11 @@ def finger(notes: np.ndarray, report: playable.Report, prior: HandMotion | None 
     """Every note that can be played with its hand and finger, shortened where the hand must leave (NOTE [M])."""
     notes = playable.clean(notes, report)
     prior = prior if prior is not None and len(prior.left_position) else None
-    opinion = _distances(prior, notes) if prior is not None else None  # [M, 2, 5]
+    opinion = distances(prior, notes) if prior is not None else None  # [M, 2, 5]
     labelled = notes["hand"] != UNKNOWN
     notes["hand"] = assign_hands(notes, None if opinion is None else opinion.min(2))
     notes = playable.thin(notes, labelled, report)
-    opinion = _distances(prior, notes) if prior is not None else None
+    opinion = distances(prior, notes) if prior is not None else None
     for side in (LEFT, RIGHT):
         mine = notes["hand"] == side
         cost = None if opinion is None else opinion[mine, side]
@@ -118,7 +118,7 @@ def fingered(score: Score) -> Score:
     return replace(score, notes=finger(score.notes, playable.Report()))
 
 
-def _distances(prior: HandMotion, notes: np.ndarray) -> np.ndarray:
+def distances(prior: HandMotion, notes: np.ndarray) -> np.ndarray:
     """Cost [M, 2, 5] of playing each note with each finger of the prior's hands: how far its pad is from the key."""
     frame = np.clip(np.round(notes["onset"] * prior.fps).astype(int), 0, len(prior.left_position) - 1)
     cost = np.zeros((len(notes), 2, 5))
@@ -130,7 +130,7 @@ def _distances(prior: HandMotion, notes: np.ndarray) -> np.ndarray:
     return cost
 
 
-class _Player:
+class Player:
     """One hand at work: its notes, and its motion so far, in the right hand's frame."""
 
     def __init__(self, notes, keys, side, frames, fps, p: Performer, whim: Whim, prior: HandMotion | None):
@@ -150,6 +150,7 @@ class _Player:
             self.swing = strokes.swing(notes, self.time, fps, whim, p)
             self.posture += self.swing
         self.q = np.zeros((frames, kinematics.DOF))
+        self.end = frames  # of what is to be solved; frames from there on are fixed
         self.missed = notes[:0]
 
     def _follow(self, prior: HandMotion, side: int) -> None:
@@ -179,15 +180,19 @@ class _Player:
             self.sign,
             self.p,
         )
-        goals.swing = self.swing[max(start - HISTORY, 0) : stop]
+        goals.swing = self.swing[max(start - HISTORY, 0) : stop + len(self._future(stop))]
         return goals
+
+    def _future(self, stop: int) -> np.ndarray:
+        """Frames [F, 22] after `stop` that are fixed: none but at the end of what is to be solved."""
+        return self.q[stop : stop + HISTORY] if stop == self.end else self.q[:0]
 
     def solve(self, start: int, stop: int, obstacle: np.ndarray | None = None) -> None:
         """Optimise the frames start..stop, going on from the frames before; notes that cannot be hit are left out."""
         guess = self.posture[start:stop].copy()
         known = np.flatnonzero(self.q[start:stop].any(1))  # the window before has looked ahead
         guess[known] = self.q[start:stop][known]
-        sure = stop if stop == len(self.time) else stop - round(AHEAD * self.fps)
+        sure = stop if stop == self.end else stop - round(AHEAD * self.fps)
         for attempt in range(_TRIES):
             goals = self.goals(start, stop)
             goals.obstacle = obstacle
@@ -198,32 +203,39 @@ class _Player:
             missed = which[strokes.missed(pads, self.notes[which], self.keys[which], time, self.sign)]
             if not len(missed):
                 break
-            self.missed = np.concatenate([self.missed, self.notes[missed]])
-            self.notes, self.keys = np.delete(self.notes, missed), np.delete(self.keys, missed, axis=0)
+            self._leave_out(missed)
         self.q[start:stop] = guess
+
+    def _leave_out(self, missed: np.ndarray) -> None:
+        """Play on without the notes `missed` [K] (indices)."""
+        self.missed = np.concatenate([self.missed, self.notes[missed]])
+        self.notes, self.keys = np.delete(self.notes, missed), np.delete(self.keys, missed, axis=0)
 
     def _optimise(self, guess: np.ndarray, goals: Goals, start: int, stop: int, rounds: int) -> np.ndarray:
         """Solve, let the fingers settle on their keys, then read for wrong keys and correct."""
-        history = self.q[max(start - HISTORY, 0) : start]
+        history, future = self.q[max(start - HISTORY, 0) : start], self._future(stop)
         time = self.time[start:stop]
         near = (self.keys[:, 3] > time[0]) & (self.keys[:, 0] < time[-1])
         notes, keys = self.notes[near], self.keys[near]
-        q = solve(guess, goals, self.blacks, self.fps, self.p, history, rounds)
-        before = None
+        q = solve(guess, goals, self.blacks, self.fps, self.p, history, rounds, future)
+        before = after = None
         if len(history):
             before = kinematics.pose(history[-1:], self.dip_offset[start - 1 : start]).world[0, :, 4]
-        strokes.settle(goals, self._pads(q, goals), before, notes, keys, time)
-        q = solve(q, goals, self.blacks, self.fps, self.p, history, rounds=8)
+        if len(future):
+            after = kinematics.pose(future[:1], self.dip_offset[stop : stop + 1]).world[0, :, 4]
+        strokes.settle(goals, self._pads(q, goals), before, notes, keys, time, after)
+        q = solve(q, goals, self.blacks, self.fps, self.p, history, 8, future)
         for _ in range(_PROOFS):
             pose = kinematics.pose(q, goals.dip_offset)
             entangled = (collision.REACH - collision.closest(pose.local)[0]).max() > _ENTANGLED
-            if not strokes.mark_mistakes(goals, pose.world[:, :, 4], notes, keys, time, self.sign) and not entangled:
+            pads = pose.world[:, :, 4] + goals.pad_shift
+            if not strokes.mark_mistakes(goals, pads, notes, keys, time, self.sign) and not entangled:
                 break
-            q = solve(q, goals, self.blacks, self.fps, self.p, history, rounds=6)
+            q = solve(q, goals, self.blacks, self.fps, self.p, history, 6, future)
         return q
 
     def _pads(self, q: np.ndarray, goals: Goals) -> np.ndarray:
-        return kinematics.pose(q, goals.dip_offset).world[:, :, 4]
+        return kinematics.pose(q, goals.dip_offset).world[:, :, 4] + goals.pad_shift
 
     def points(self, start: int, stop: int) -> np.ndarray:
         """Wrist, knuckles and fingertips [n, 11, 3] of the frames start..stop in the piano frame."""
@@ -237,9 +249,11 @@ class _Player:
         return hand_model.mirror(position, rotation) if self.left else (position, rotation)
 
 
-def _untangle(players: list[_Player], start: int, stop: int) -> None:
-    """Where the hands come too close, solve each once more with the other in its way."""
+def untangle(players: list[Player], start: int, stop: int, movers: list[Player] | None = None) -> None:
+    """Where the hands come too close, solve each (or only `movers`) once more with the other in its way."""
     for mover, other in (players, players[::-1]):
+        if movers is not None and mover not in movers:
+            continue
         mine, theirs = mover.points(start, stop), other.points(start, stop)
         near = np.abs(mine[:, 0, 0] - theirs[:, 0, 0]) < 0.25
         if not near.any():

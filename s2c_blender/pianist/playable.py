@@ -134,6 +134,12 @@ def let_go(notes: np.ndarray, report: Report) -> np.ndarray:
     notes: NOTE [M] of both hands with fingers. A note loses its end when its finger is needed elsewhere, when two keys
     are further apart than the two fingers reach, or when the hand has to jump.
     """
+    notes = notes[shorten(notes, report)]
+    return notes[np.lexsort((notes["pitch"], notes["onset"]))]
+
+
+def shorten(notes: np.ndarray, report: Report) -> np.ndarray:
+    """let_go in place: which of the notes [M] can be played, bool."""
     keep = np.ones(len(notes), bool)
     for hand in (LEFT, RIGHT):
         side = 1 if hand == RIGHT else -1
@@ -146,8 +152,7 @@ def let_go(notes: np.ndarray, report: Report) -> np.ndarray:
                     report.drop(notes[n], "faster than a hand can move")
                     continue
                 down = [d for d in down if notes["offset"][d] > notes["onset"][n] - 0.25] + [n]
-    notes = notes[keep]
-    return notes[np.lexsort((notes["pitch"], notes["onset"]))]
+    return keep
 
 
 def _reach_from(notes: np.ndarray, down: list[int], new: int, side: int) -> bool:

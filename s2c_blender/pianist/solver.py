@@ -19,11 +19,29 @@ from .performer import Performer
 
 _PAD, _JOINT3 = 4, 2
 _BAND = 3 * DOF
+_HELD = 1e10  # 1 / m^2, 1 / rad^2: weight of what must be so
 _LOW, _HIGH = hand.HINGE_LOW[HINGE_OF_DOF], hand.HINGE_HIGH[HINGE_OF_DOF]
 _LARGEST_STEP = np.array([0.2] * 3 + [0.5] * 19)  # m, rad a round: keeps linearisation honest
 _CAUTIOUS_STEP = np.array([0.004] * 3 + [0.04] * 19)  # what a step costs under damping 1
 _SPREADS = np.array([10, 13, 16, 19])  # q entries of the four fingers' spreads; +1 flex1, +2 flex2
 _TIES = [(_SPREADS[a] + k, _SPREADS[a + 1] + k) for a in range(3) for k in (1, 2)]  # flexions of neighbours
+
+
+@dataclass
+class Hold:
+    """Poses that a hand must take exactly in K of its N frames, whatever else suffers (right-hand piano frame)."""
+
+    frame: np.ndarray  # [K] ascending
+    q: np.ndarray  # [K, 22], NaN where free
+    pad: np.ndarray  # [K, 5, 3] m, NaN where free
+    room: np.ndarray  # [N, 16] rad that joints may go beyond their limits for it
+
+    def cut(self, start: int, stop: int) -> "Hold | None":
+        """Of the frames start..stop, counted from start; None without any."""
+        which = (self.frame >= start) & (self.frame < stop)
+        if not which.any():
+            return None
+        return Hold(self.frame[which] - start, self.q[which], self.pad[which], self.room[start:stop])
 
 
 @dataclass
@@ -40,8 +58,10 @@ class Goals:
     prior: np.ndarray  # [N, 22] posture to fall back to
     stiffness: np.ndarray  # [N, 22] 1 / unit^2 weight of the prior
     dip_offset: np.ndarray  # [N, 4] rad
-    swing: np.ndarray | float = 0.0  # [H + N, 22] wilful movement that no smoothness damps; H frames of history first
+    swing: np.ndarray | float = 0.0  # [H + N + F, 22] wilful movement that no smoothness damps; H frames of history
     obstacle: np.ndarray | None = None  # [N, S, 3] m: points of the other hand to stay clear of
+    hold: Hold | None = None  # what the user has set by hand
+    pad_shift: np.ndarray | float = 0.0  # [N, 5, 3] m that pads are elsewhere than hinges alone put them
 
 
 def surface(points: np.ndarray, blacks: np.ndarray, margin: float) -> np.ndarray:
@@ -94,7 +114,7 @@ def _folded(jacobian: np.ndarray) -> np.ndarray:
 
 def _add_points(normal: _Normal, q: np.ndarray, pose: kinematics.Pose, goals: Goals, blacks: np.ndarray, p: Performer):
     """Contacts and strokes (pads to their goals) and clearance of everything else above the keys."""
-    pads = pose.world[:, :, _PAD]
+    pads = pose.world[:, :, _PAD] + goals.pad_shift
     jac = _folded(kinematics.point_jacobian(pose, q[:, :3], _PAD))  # [N, 5, 3, 10]
     height = surface(pads, blacks, p.finger_margin)
     short = height + p.clearance - pads[..., 2]
@@ -178,7 +198,7 @@ def _add_posture(normal: _Normal, q: np.ndarray, goals: Goals, p: Performer):
     columns = np.arange(DOF)
     normal.add_diagonal(columns, q - goals.prior, goals.stiffness)
     joints = q[:, 6:]
-    low, high = joint_limits(q)
+    low, high = joint_limits(q, goals.hold)
     margin = np.radians(1.0)  # the solver's one-sided springs stop a little inside the limit
     over = np.maximum(joints - (high - margin), 0) + np.minimum(joints - (low + margin), 0)
     normal.add_diagonal(columns[6:], over, np.where(over != 0, p.limit_weight, 0.0))
@@ -189,12 +209,30 @@ def _add_posture(normal: _Normal, q: np.ndarray, goals: Goals, p: Performer):
         normal.add(np.array(pair), rows, residual, np.full((len(q), 1), p.coupling_weight))
 
 
-def joint_limits(q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest joint angles [N, 16] (q's entries from the thumb on); spread shrinks as its finger bends."""
+def _add_hold(normal: _Normal, q: np.ndarray, pose: kinematics.Pose, hold: Hold):
+    """Joints and pads that the user has set: q's own entries, and pads through the Jacobian of their frames."""
+    held = np.isfinite(hold.q)
+    off = np.where(held, q[hold.frame] - hold.q, 0.0)
+    normal.h[hold.frame[:, None], np.arange(DOF), np.arange(DOF)] += np.where(held, _HELD, 0.0)
+    normal.g[hold.frame, :DOF] += _HELD * off
+    for k, f in zip(*np.nonzero(np.isfinite(hold.pad).all(2)), strict=True):
+        frame = hold.frame[k]
+        one = kinematics.Pose(*(values[frame : frame + 1] for values in vars(pose).values()))
+        rows = _folded(kinematics.point_jacobian(one, q[frame : frame + 1, :3], _PAD))[0, f]  # [3, 10]
+        columns = _finger_columns(f)
+        normal.h[np.ix_([frame], columns, columns)] += _HELD * rows.T @ rows
+        normal.g[frame, columns] += _HELD * (pose.world[frame, f, _PAD] - hold.pad[k, f]) @ rows
+
+
+def joint_limits(q: np.ndarray, hold: Hold | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest joint angles [N, 16] (q's entries from the thumb on); spread shrinks as its finger bends.
+
+    What the user has set by hand may lie beyond them, and the way there.
+    """
     low, high = np.tile(_LOW, (len(q), 1)), np.tile(_HIGH, (len(q), 1))
     spread = hand.spread_limit(q[:, _SPREADS + 1])
     high[:, _SPREADS - 6], low[:, _SPREADS - 6] = spread, -spread
-    return low, high
+    return (low, high) if hold is None else (low - hold.room, high + hold.room)
 
 
 def _smoothness_bands(frames: int, fps: float, p: Performer) -> np.ndarray:
@@ -232,10 +270,11 @@ def _tie_gradient(q: np.ndarray, weight: float) -> np.ndarray:
     return g
 
 
-def _add_ties(band: np.ndarray, weight: float, history: int) -> None:
-    """The same term's second derivatives into the band [_BAND + 1, frames, DOF]; `history`: frames before it."""
+def _add_ties(band: np.ndarray, weight: float, history: int, future: int) -> None:
+    """The same term's second derivatives into the band [_BAND + 1, frames, DOF]; fixed frames before and after it."""
     ends = np.full(band.shape[1], 2.0 * weight)
-    ends[-1] = weight
+    if not future:
+        ends[-1] = weight
     if not history:
         ends[0] = weight
     for a, b in _TIES:  # a < b
@@ -248,7 +287,9 @@ def _add_ties(band: np.ndarray, weight: float, history: int) -> None:
         band[DOF + a - b, :-1, b] += weight
 
 
-def _step(normal: _Normal, smooth: np.ndarray, tie: float, history: int, damping: np.ndarray) -> np.ndarray:
+def _step(
+    normal: _Normal, smooth: np.ndarray, tie: float, history: int, future: int, damping: np.ndarray
+) -> np.ndarray:
     """Solve (H + smoothness + ties + damping [frames, 1]) step = -g; [frames, DOF]."""
     frames = len(normal.g)
     band = np.zeros((_BAND + 1, frames, DOF))
@@ -256,7 +297,7 @@ def _step(normal: _Normal, smooth: np.ndarray, tie: float, history: int, damping
         band[: DOF - i, :, i] = normal.h[:, i:DOF, i].T
     for lag in range(4):
         band[lag * DOF] += smooth[lag]
-    _add_ties(band, tie, history)
+    _add_ties(band, tie, history, future)
     band[0] += damping / _CAUTIOUS_STEP**2
     step = solveh_banded(
         band.reshape(_BAND + 1, -1), -normal.g[:, :DOF].ravel(), lower=True, overwrite_ab=True, check_finite=False
@@ -276,14 +317,23 @@ def _new_damping(damping: np.ndarray, step: np.ndarray, before: np.ndarray | Non
 
 
 def solve(
-    start: np.ndarray, goals: Goals, blacks: np.ndarray, fps: float, p: Performer, history: np.ndarray, rounds: int = 14
+    start: np.ndarray,
+    goals: Goals,
+    blacks: np.ndarray,
+    fps: float,
+    p: Performer,
+    history: np.ndarray,
+    rounds: int = 14,
+    future: np.ndarray | None = None,
 ) -> np.ndarray:
     """The motion q [N, 22] that meets `goals` best, from the guess `start` [N, 22].
 
-    `history` [H <= 3, 22] are frames just before, already fixed; `blacks` are the centres of the black keys, ascending.
+    `history` [H <= 3, 22] are frames just before, `future` [F <= 3, 22] frames just after, both already fixed;
+    `blacks` are the centres of the black keys, ascending.
     """
-    fixed = len(history)
-    smooth = _smoothness_bands(len(start) + fixed, fps, p)
+    future = history[:0] if future is None else future
+    own = slice(len(history), len(history) + len(start))
+    smooth = _smoothness_bands(len(history) + len(start) + len(future), fps, p)
     tie = (fps / p.tie) ** 2
     q = start.copy()
     damping, before = np.full((len(q), 1), 0.03), None
@@ -295,13 +345,16 @@ def solve(
         _add_posture(normal, q, goals, p)
         if goals.obstacle is not None:
             _add_other_hand(normal, pose, goals.obstacle, p)
-        whole = np.concatenate([history, q]) - goals.swing
-        normal.g[:, :DOF] += (_banded_product(smooth, whole) + _tie_gradient(whole, tie))[fixed:]
-        step = _step(normal, smooth[:, fixed:], tie, fixed, damping)
+        if goals.hold is not None:
+            _add_hold(normal, q, pose, goals.hold)
+        whole = np.concatenate([history, q, future]) - goals.swing
+        normal.g[:, :DOF] += (_banded_product(smooth, whole) + _tie_gradient(whole, tie))[own]
+        step = _step(normal, smooth[:, own], tie, len(history), len(future), damping)
         step = np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
         q += step
         damping, before = _new_damping(damping, step, before), step
         if np.abs(step).max() < 1e-3:
             break
-    q[:, 6:] = np.clip(q[:, 6:], *joint_limits(q))  # springs give way by a fraction of a degree; joints do not
+    # Springs give way by a fraction of a degree; joints do not.
+    q[:, 6:] = np.clip(q[:, 6:], *joint_limits(q, goals.hold))
     return q

@@ -120,10 +120,12 @@ def settle(
     notes: np.ndarray,
     keys: np.ndarray,
     time: np.ndarray,
+    after: np.ndarray | None = None,
 ) -> None:
     """Let every finger stay where it stands on its key: goals of held frames become the mean of `pads` [N, 5, 3].
 
-    before [5, 3]: pads in the frame before `time`, if there is one; fingers that hold keys already stay there.
+    before, after [5, 3]: pads in the frames before and after `time`, where these are fixed; fingers that hold keys
+    already, or hold them still, stay there.
     """
     for note, (down, _, lift_off, up) in zip(notes, keys, strict=True):
         held = slice(*np.searchsorted(time, (down, max(lift_off, down + 0.02))))
@@ -131,8 +133,12 @@ def settle(
             continue
         finger = int(note["finger"])
         span = slice(held.start, np.searchsorted(time, up))
-        going_on = before is not None and down < time[0]
-        where = before[finger, :2] if going_on else pads[held, finger, :2].mean(0)
+        fixed = [] if before is None or down >= time[0] else [before[finger, :2]]
+        fixed += [] if after is None or up <= time[-1] else [after[finger, :2]]
+        where = fixed[0] if fixed else pads[held, finger, :2].mean(0)
+        if len(fixed) == 2:
+            share = np.linspace(0, 1, span.stop - span.start)[:, None]
+            where = (1 - share) * fixed[0] + share * fixed[1]
         room = goals.slack[held.start, finger, :2] + 0.003  # a stretched hand plays near the keys' edges
         low, high = goals.pad[held.start, finger, :2] - room, goals.pad[held.start, finger, :2] + room
         goals.pad[span, finger, :2] = np.clip(where, low, high)
