@@ -16,14 +16,17 @@ from . import __version__
 from .audio.midi import is_midi, read_midi, write_midi
 from .audio.read import load_audio
 from .core import metrics
+from .core.edit import Pins, Span, around
 from .core.motion import HandMotion
-from .core.notes import Score
+from .core.notes import UNKNOWN, Score
 from .errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
 from .job import Job
 from .model.prior import BUNDLED, Prepared, Request, make_prior, prepare
 from .outputs import one_sentence
-from .pianist import fingered, perform
+from .pianist import Report, fingered, perform, reperform
 
+LEAD_IN = 3.0  # s before and after a part that is made anew, for which the model imagines the motion, too
+EDGE = 0.3  # s from the ends of such a part within which a pose set by hand changes what lies outside, too
 CONTEXT = 1.0  # s of sound heard around the wanted part, so that a note at its edge is recognised
 # How long the stages take beside each other, measured on a minute of music.
 STAGES = {"reading": 0.02, "listening": 0.58, "imagining": 0.20, "playing": 0.40}
@@ -42,8 +45,11 @@ class Result:
 def generate(job: Job, on_progress: Progress | None = None) -> Result:
     """Read, listen, let the gesture model imagine the motion unless the pianist is to do that, play.
 
-    Raises UserError with one sentence for the user, or Cancelled when `on_progress` raises it.
+    A job that goes on from a previous motion changes a part of that. Raises UserError with one sentence for the user,
+    or Cancelled when `on_progress` raises it.
     """
+    if job.previous:
+        return _regenerate(job, on_progress)
     unused = {"listening"} if is_midi(job.source) else set()
     unused |= {"imagining"} if job.generator == "pianist" else set()
     timer = _Timer(on_progress, [stage for stage in STAGES if stage not in unused])
@@ -72,6 +78,7 @@ def generate(job: Job, on_progress: Progress | None = None) -> Result:
         "creativity": job.creativity,
         "generator": job.generator,
         "prior": prior.meta if prior else None,
+        "hands_given": bool((score.notes["hand"] != UNKNOWN).any()),
         "versions": versions(),
     }
     if prior and job.raw:
@@ -79,7 +86,13 @@ def generate(job: Job, on_progress: Progress | None = None) -> Result:
         raw = replace(prior, notes=motion.notes, keys=motion.keys, start=job.start, meta=motion.meta | {"raw": True})
         with one_sentence(Path(job.raw)):
             raw.save(job.raw)
-    report = {
+    accuracy = metrics.played(motion, score.notes).f1
+    return Result(motion, _report(job, played, warnings, length, timer, accuracy))
+
+
+def _report(job: Job, played: Report, warnings: list[str], length: float, timer: "_Timer", accuracy: float) -> dict:
+    """What became of `length` seconds of music, and the F1 of the keys that are pressed."""
+    return {
         "source": str(job.source),
         "seed": job.seed,
         "creativity": job.creativity,
@@ -87,7 +100,7 @@ def generate(job: Job, on_progress: Progress | None = None) -> Result:
         "notes_found": played.notes_found,
         "notes_played": played.notes_played,
         "dropped": played.dropped,
-        "key_accuracy": round(metrics.played(motion, score.notes).f1, 4),
+        "key_accuracy": round(accuracy, 4),
         "warnings": warnings + list(played.warnings),
         "music_seconds": round(length, 3),
         "seconds": {stage: round(seconds, 3) for stage, seconds in timer.seconds.items()},
@@ -95,7 +108,77 @@ def generate(job: Job, on_progress: Progress | None = None) -> Result:
         "peak_memory_mb": peak_memory_mb(),
         "versions": versions(),
     }
-    return Result(motion, report)
+
+
+def _regenerate(job: Job, on_progress: Progress | None) -> Result:
+    """A part of a previous motion anew, and the surroundings of poses set by hand; its other frames stay."""
+    stages = ["reading", "imagining", "playing"] if job.generator == "model" and job.again else ["reading", "playing"]
+    timer, warnings = _Timer(on_progress, stages), []
+    if job.raw or job.midi:
+        raise UserError("Raw motion and MIDI are only written of a whole generation: leave them out.", BAD_ARGUMENTS)
+    with _memory_told():
+        model = _model(job) if job.again else None
+        with timer.stage("reading"):
+            motion, pins = _loaded(HandMotion, job.previous), _loaded(Pins, job.pins) if job.pins else Pins.free([], [])
+            asked, span = motion.notes, Span(*job.again) if job.again else None
+            # Poses at the part's ends need room on both sides.
+            inside = pins.within(Span(span.first + EDGE, span.last - EDGE)) if span else np.zeros(len(pins), bool)
+            rest = pins[~inside & pins.within(Span(0.0, motion.duration))]
+        prior, begin = None, 0.0
+        if model and span:
+            begin = max(span.first - LEAD_IN, 0.0)
+            with timer.stage("imagining") as progress:
+                prior, told = _imagined_part(job, model, motion, begin, span.last + LEAD_IN, progress)
+            warnings += told
+        # Poses outside the part first: what is made anew may lie beside them.
+        spans = [(part, True) for part, _ in around(rest, motion.duration)] + ([(span, False)] if span else [])
+        played = Report(notes_found=len(motion.notes))
+        length = sum(part.last - part.first for part, _ in spans)
+        with timer.stage("playing") as progress:
+            for n, (part, keep) in enumerate(spans):
+                motion, done = reperform(
+                    motion,
+                    part,
+                    pins=pins,
+                    prior=None if keep else prior,
+                    prior_start=begin,
+                    seed=job.seed,
+                    creativity=job.creativity,
+                    hands_free=not motion.meta.get("hands_given", True),
+                    keep=keep,
+                    on_progress=lambda fraction, n=n: progress((n + fraction) / len(spans)),
+                )
+                played.dropped += done.dropped
+                played.warnings += done.warnings
+    played.notes_played = len(motion.notes)
+    edit = {"again": list(job.again) if job.again else None, "pins": pins.time.tolist(), "seed": job.seed}
+    edit |= {"creativity": job.creativity, "generator": job.generator, "prior": prior.meta if prior else None}
+    motion.meta["edits"] = [*motion.meta.get("edits", []), edit]
+    accuracy = metrics.played(motion, asked).f1
+    return Result(motion, _report(job, played, warnings, length, timer, accuracy))
+
+
+def _loaded(kind: type, path: str):
+    """A HandMotion or Pins from its file; UserError when that cannot be read."""
+    try:
+        return kind.load(path)
+    except FileNotFoundError as error:
+        raise UserError(f"The file {path} is not there: generate the whole motion again.") from error
+    except ValueError as error:
+        raise UserError(f"{error} Generate the whole motion again.") from error
+
+
+def _imagined_part(
+    job: Job, model: Prepared, motion: HandMotion, first: float, last: float, progress: Callable[[float], None]
+) -> tuple[HandMotion, list[str]]:
+    """The model's motion from second `first` to `last` of a motion whose notes are known."""
+    length = min(last, motion.duration) - first
+    score = Score(motion.notes, motion.pedal).cut(first, length)
+    sound = None
+    if job.source and not is_midi(job.source):
+        samples, rate = load_audio(job.source, motion.start + first, length)
+        sound = (samples[:, 0], rate)
+    return make_prior(model, score, length, sound, job.seed, job.creativity, progress)
 
 
 Sound = tuple[np.ndarray, int]  # mono samples [n] of the wanted part, and their rate
@@ -145,7 +228,7 @@ def _model(job: Job) -> Prepared | None:
     mano = Path(job.mano) if job.mano else None
     folder = Path(job.model) if job.model else BUNDLED
     request = Request(folder, job.sampler, job.steps, job.precision, job.device, mano)
-    return prepare(request, has_sound=not is_midi(job.source))
+    return prepare(request, has_sound=bool(job.source) and not is_midi(job.source))
 
 
 class _Timer:

@@ -16,7 +16,12 @@ def usual_generator(model: str | None) -> Generator:
 
 @dataclass
 class Job:
-    """What to play: the part of `source` (audio or MIDI) from second `start`, `duration` seconds long (None: all)."""
+    """What to play: the part of `source` (audio or MIDI) from second `start`, `duration` seconds long (None: all).
+
+    With `previous`, only what is to be made anew in that motion: the seconds `again` of it, and what surrounds the
+    poses in `pins`. Its notes, rate, start and duration are kept; `source` is then only for models that listen to sound
+    (else ""), and start, duration and fps say nothing.
+    """
 
     source: str
     start: float = 0.0
@@ -34,6 +39,9 @@ class Job:
     steps: int | None = None  # of the sampler; None: what suits it
     precision: str = "float32"  # the model's: "float32", "bfloat16" or "float16"
     mano: str | None = None  # the user's MANO_RIGHT.pkl, for models that answer in MANO's terms
+    previous: str | None = None  # HandMotion .npz of which a part is made anew
+    again: tuple[float, float] | None = None  # first and last second of that part, in the motion's time
+    pins: str | None = None  # core.edit.Pins .npz: poses set by hand that stay as they are
 
     def __post_init__(self):
         self.generator = self.generator or usual_generator(self.model)
