@@ -8,7 +8,7 @@ import bpy
 from mathutils import Euler
 
 from ..errors import UserError
-from . import job
+from . import job, takes
 from .rig import Rig, rig_of
 
 FROM_THE_PLAYER = Euler((radians(48), 0.0, radians(-20))).to_quaternion()
@@ -37,6 +37,13 @@ class Button:
         pressed = self.options.is_invoke and not bpy.app.background
         self.report({"WARNING" if pressed else "ERROR"}, str(error))
         return {"CANCELLED"}
+
+
+def no_take(context: bpy.types.Context) -> str:
+    """Why nothing can be done with a take, "" when there is one."""
+    if not takes.active(context.scene):
+        return "Nothing was generated in this scene yet"
+    return "The scene is linked from another file and cannot be changed" if context.scene.library else ""
 
 
 def redraw() -> None:

@@ -1,44 +1,33 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Generate and Cancel: the modal operator that follows the worker, so that Blender stays responsive."""
+"""Generate, its sisters that change a take, and Cancel: modal operators that follow the worker."""
 
 import bpy
 
 from ..errors import UserError
-from . import apply, job
-from .button import Button, look_at, redraw
+from . import apply, job, orders
+from .button import Button, look_at, no_take, redraw
+from .orders import Plan
 from .source import source_name
 
+_timers: list[bpy.types.Timer] = []  # of the operator that runs, for unregister to remove
 
-class PIANO_HANDS_OT_generate(Button, bpy.types.Operator):
-    """Make both hands play the music; earlier keyframes of the hands stay in the file as actions"""
 
-    bl_idname = "piano_hands.generate"
-    bl_label = "Generate"
-    bl_options = {"UNDO"}  # no REGISTER: "adjust last operation" would run it all again
+class Generating(Button):
+    """What all operators share that let the worker work."""
 
-    _timer: bpy.types.Timer | None = None  # of the class, so that unregister can remove it too
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        if reason := super().disabled_reason(context):
-            return reason
-        if context.scene.library:
-            return "The scene is linked from another file and cannot be changed"
-        try:
-            source_name(context)
-        except UserError as error:
-            return str(error).rstrip(".")
-        return ""
+    def plan(self) -> Plan | None:
+        """What to order; None: the panel's music."""
+        return None
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         try:
-            job.start(context)
+            job.start(context, self.plan())
         except UserError as error:
             return self.refuse(error)
         manager = context.window_manager
         manager.progress_begin(0, 100)
-        type(self)._timer = manager.event_timer_add(0.1, window=context.window)
+        _timers.append(manager.event_timer_add(0.1, window=context.window))
         manager.modal_handler_add(self)
         context.workspace.status_text_set("Piano hands are being made    [Esc] Cancel")
         redraw()
@@ -79,7 +68,7 @@ class PIANO_HANDS_OT_generate(Button, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Scripts and background mode: blocks until the hands are there."""
         try:
-            self.report({"INFO"}, job.blocking(context))
+            self.report({"INFO"}, job.blocking(context, self.plan()))
         except UserError as error:
             return self.refuse(error)
         return {"FINISHED"}
@@ -101,16 +90,66 @@ class PIANO_HANDS_OT_generate(Button, bpy.types.Operator):
 
 
 def tidy_up() -> None:
-    """Stop the clock of a running Generate, if there is one, and take its words out of the window."""
-    timer, PIANO_HANDS_OT_generate._timer = PIANO_HANDS_OT_generate._timer, None
-    if not timer:
+    """Stop the clock of a running generation, if there is one, and take its words out of the window."""
+    if not _timers:
         return
     manager = bpy.context.window_manager
-    manager.event_timer_remove(timer)
+    while _timers:
+        manager.event_timer_remove(_timers.pop())
     manager.progress_end()
     for workspace in bpy.data.workspaces:
         workspace.status_text_set(None)
     redraw()
+
+
+class PIANO_HANDS_OT_generate(Generating, bpy.types.Operator):
+    """Make both hands play the music; earlier keyframes of the hands stay in the file as actions"""
+
+    bl_idname = "piano_hands.generate"
+    bl_label = "Generate"
+    bl_options = {"UNDO"}  # no REGISTER: "adjust last operation" would run it all again
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        if reason := super().disabled_reason(context):
+            return reason
+        if context.scene.library:
+            return "The scene is linked from another file and cannot be changed"
+        try:
+            source_name(context)
+        except UserError as error:
+            return str(error).rstrip(".")
+        return ""
+
+
+class _OnTake(Generating):
+    """For what changes a take."""
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        return super().disabled_reason(context) or no_take(context)
+
+
+class PIANO_HANDS_OT_regenerate(_OnTake, bpy.types.Operator):
+    """Make a new take with another seed in the frames of Options > Range; other frames and keys set by hand stay"""
+
+    bl_idname = "piano_hands.regenerate"
+    bl_label = "New Version"
+    bl_options = {"UNDO"}
+
+    def plan(self) -> Plan:
+        return orders.anew(keep=False)
+
+
+class PIANO_HANDS_OT_solve_keys(_OnTake, bpy.types.Operator):
+    """Make a new take that goes through the keys you changed by hand on the hands, and plays around them"""
+
+    bl_idname = "piano_hands.solve_keys"
+    bl_label = "Play around My Keys"
+    bl_options = {"UNDO"}
+
+    def plan(self) -> Plan:
+        return orders.anew(keep=True)
 
 
 class PIANO_HANDS_OT_cancel(bpy.types.Operator):
@@ -132,7 +171,12 @@ class PIANO_HANDS_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (PIANO_HANDS_OT_generate, PIANO_HANDS_OT_cancel)
+CLASSES = (
+    PIANO_HANDS_OT_generate,
+    PIANO_HANDS_OT_regenerate,
+    PIANO_HANDS_OT_solve_keys,
+    PIANO_HANDS_OT_cancel,
+)
 
 
 def register() -> None:

@@ -18,13 +18,13 @@ import bpy
 
 from ..core.motion import HandMotion
 from ..errors import Cancelled, UserError
-from ..job import Job
 from ..worker import Done, Failed, Worker
-from . import takes
+from . import orders, takes
 from .apply import add_sound, check_rig, find_scene, put_on_rig
 from .batch import worker_options
+from .orders import Plan, absolute
 from .preferences import cache_folder, preferences, trim_cache
-from .source import Part, chosen_part, strip_names
+from .source import strip_names
 
 STAGES = {
     "reading": "Reading the music",
@@ -55,50 +55,25 @@ class Trouble:
     cure: str = ""
 
 
-@dataclass(frozen=True)
-class Order:
-    """What a running generation was asked for; `scene_uid` finds the scene again after undo."""
-
-    part: Part
-    scene_uid: int
-    result: Path
-    push_down: bool = False  # onto NLA tracks, so that the hands play it besides other takes
-
-
 class Run:
     """A worker at work."""
 
-    def __init__(self, context: bpy.types.Context, strip: str = "", push_down: bool = False):
-        """Start with one of the chosen strips; UserError when settings do not add up or the worker cannot start."""
+    def __init__(self, context: bpy.types.Context, plan: Plan):
+        """Start what is planned; UserError when settings do not add up or the worker cannot start."""
         self._folder = tempfile.TemporaryDirectory(prefix="piano-hands-", ignore_cleanup_errors=True)
         self._cache = cache_folder(context)
         self._limit = preferences(context).cache_limit
-        settings = context.scene.piano_hands
         try:
             check_rig(context.scene)
-            folder = Path(self._folder.name)
-            part = chosen_part(context, folder, strip)
-            push_down = push_down or settings.push_down
-            self.order = Order(part, context.scene.session_uid, folder / "motion.npz", push_down)
-            job = Job(
-                source=str(part.path),
-                start=part.start,
-                duration=part.duration,
-                seed=settings.seed,
-                creativity=settings.creativity,
-                generator=settings.generator.lower(),
-                device=_device(context),
-                cache_dir=str(self._cache / "notes"),
-                model=_path(preferences(context).model_folder) if settings.generator == "MODEL" else None,
-                mano=_path(preferences(context).mano_file),
-            )
-            self.worker = Worker(job, self.order.result, **worker_options(_path(preferences(context).interpreter)))
+            self.order = plan(context, Path(self._folder.name))
+            options = worker_options(absolute(preferences(context).interpreter))
+            self.worker = Worker(self.order.job, self.order.result, **options)
         except BaseException:
             self._folder.cleanup()
             raise
         self.stage, self.fraction = "reading", 0.0
         self.started = time.monotonic()
-        _LOGGER.info("generating from %s", job)
+        _LOGGER.info("generating: %s", self.order.job)
 
     def seconds_left(self) -> float | None:
         """An estimate, None while it is too early for one."""
@@ -141,12 +116,16 @@ class State:
 state = State()
 
 
-def start(context: bpy.types.Context) -> Run:
-    """Begin a generation, of several strips the first; UserError, also shown in the panel, when that cannot be."""
+def start(context: bpy.types.Context, plan: Plan | None = None) -> Run:
+    """Begin what is planned, or the panel's music, of several strips the first.
+
+    UserError, also shown in the panel, when that cannot be.
+    """
     state.trouble = None
     try:
-        names = strip_names(context)
-        state.run = Run(context, names[0] if len(names) > 1 else "", len(names) > 1)
+        names = [] if plan else strip_names(context)
+        several = len(names) > 1
+        state.run = Run(context, plan or orders.music(names[0] if several else "", several))
     except UserError as error:
         fail(error)
         raise
@@ -161,7 +140,7 @@ def go_on(context: bpy.types.Context, scene_uid: int) -> bool:
     name = state.waiting.pop(0)
     try:
         with context.temp_override(scene=find_scene(scene_uid)):
-            state.run = Run(bpy.context, name, True)
+            state.run = Run(bpy.context, orders.music(name, several=True))
     except UserError as error:
         fail(error)
         raise
@@ -212,14 +191,16 @@ def finish(report: dict) -> str:
             )
         part = run.order.part
         motion = HandMotion.load(run.order.result)
-        take = takes.add(target, motion, {name: report[name] for name in KEPT}, part.frame, part.strip, part.anchor)
+        told = {name: report[name] for name in KEPT} | {"source": str(part.path)}
+        take = takes.add(target, motion, told, part.frame, part.strip, part.anchor)
         try:
             put_on_rig(target, take, run.order.push_down)
         except BaseException:
             takes.remove(target, len(settings.takes) - 1)
             raise
-        if settings.source == "FILE" and settings.add_sound and (told := add_sound(target, part, motion.duration)):
-            take.report = json.dumps(take.told() | {"warnings": report["warnings"] + told})
+        if settings.source == "FILE" and settings.add_sound and not run.order.made_from:
+            warnings = report["warnings"] + add_sound(target, part, motion.duration)
+            take.report = json.dumps(told | {"warnings": warnings})
     except UserError as error:
         fail(error)
         raise
@@ -248,19 +229,9 @@ def unregister() -> None:
     bpy.app.handlers.load_pre.remove(_stop_before_load)
 
 
-def _path(chosen: str) -> str | None:
-    """A path as the user chose it, made absolute; None where none is chosen."""
-    return bpy.path.abspath(chosen) if chosen else None
-
-
-def _device(context: bpy.types.Context) -> str:
-    chosen = context.scene.piano_hands.device
-    return (preferences(context).device if chosen == "DEFAULT" else chosen).lower()
-
-
-def blocking(context: bpy.types.Context) -> str:
-    """The whole generation at once, for scripts and background mode; the last summary, or UserError."""
-    run = start(context)
+def blocking(context: bpy.types.Context, plan: Plan | None = None) -> str:
+    """As start, but the whole generation at once, for scripts and background mode; the last summary, or UserError."""
+    run = start(context, plan)
     while True:
         try:
             report = run.worker.wait(run.told)

@@ -96,6 +96,7 @@ def _draw_trouble(layout: bpy.types.UILayout, context: bpy.types.Context, troubl
 
 class _Options(Sidebar):
     bl_label = "Options"
+    bl_order = 3
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:

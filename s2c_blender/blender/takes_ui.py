@@ -7,7 +7,7 @@ from bpy.props import IntProperty
 
 from ..errors import UserError
 from . import apply, job, preview, resync, takes
-from .button import Button, redraw, shown_rig
+from .button import Button, no_take, redraw, shown_rig
 from .panel import MAIN, Sidebar, in_sidebars, sentence
 
 _ROWS = 4  # dropped notes listed before "and more"
@@ -29,11 +29,7 @@ class _NeedsTake(Button):
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
-        if reason := super().disabled_reason(context):
-            return reason
-        if not takes.active(context.scene):
-            return "Nothing was generated in this scene yet"
-        return "The scene is linked from another file and cannot be changed" if context.scene.library else ""
+        return super().disabled_reason(context) or no_take(context)
 
 
 class PIANO_HANDS_OT_preview(_NeedsTake, bpy.types.Operator):
@@ -148,6 +144,7 @@ class PIANO_HANDS_OT_jump_to_frame(bpy.types.Operator):
 
 class _Takes(Sidebar):
     bl_label = "Takes"
+    bl_order = 1
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -170,6 +167,18 @@ class _Takes(Sidebar):
         shown = bool(settings.rig) and preview.is_shown(settings.rig)
         column.operator("piano_hands.preview", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
         column.operator("piano_hands.insert_keys", icon="KEYFRAME_HLT")
+        column = layout.column(align=True)
+        column.operator("piano_hands.regenerate", text=_frames_anew(settings, scene), icon="DUPLICATE")
+        column.operator("piano_hands.solve_keys", icon="CON_KINEMATIC")
+
+
+def _frames_anew(settings, scene: bpy.types.Scene) -> str:
+    """What a new version would change."""
+    if settings.range == "ALL":
+        return "New Version"
+    own = settings.range == "CUSTOM"
+    first, last = (settings.frame_start, settings.frame_end) if own else (scene.frame_start, scene.frame_end)
+    return f"New Version of {first} - {last}"
 
 
 def _draw_told(layout: bpy.types.UILayout, context: bpy.types.Context, take: takes.PianoHandsTake) -> None:
@@ -178,7 +187,8 @@ def _draw_told(layout: bpy.types.UILayout, context: bpy.types.Context, take: tak
     first, last = takes.range_of(take, scene)
     column = layout.column(align=True)
     column.label(text=f"{told['notes_played']} of {told['notes_found']} notes played", icon="CHECKMARK")
-    column.label(text=f"Frames {first} - {last},  {take.generator},  {take.made}", icon="BLANK1")
+    column.label(text=f"Frames {first} - {last},  {take.generator}", icon="BLANK1")
+    column.label(text=take.made, icon="BLANK1")
     for warning in told["warnings"]:
         sentence(column, context, warning, "ERROR")
     if last > scene.frame_end:
@@ -188,6 +198,7 @@ def _draw_told(layout: bpy.types.UILayout, context: bpy.types.Context, take: tak
 
 class _Dropped(Sidebar):
     bl_label = "Notes Left Out"
+    bl_order = 2
     bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod

@@ -11,10 +11,12 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs the bpy module")
 
-from s2c_blender.blender import apply, job, register, resync, rig, strips, takes, takes_ui  # noqa: E402
+from s2c_blender.audio.midi import write_midi  # noqa: E402
+from s2c_blender.blender import apply, job, orders, register, resync, rig, strips, takes, takes_ui  # noqa: E402
 from s2c_blender.blender.actions import curves  # noqa: E402
 from s2c_blender.blender.keying import TAKE  # noqa: E402
 from s2c_blender.blender.source import source_name  # noqa: E402
+from s2c_blender.core.notes import Score, make_notes  # noqa: E402
 from s2c_blender.core.packed import PLACE, TURN  # noqa: E402
 from s2c_blender.errors import UserError  # noqa: E402
 from tests.blender.measure import measure  # noqa: E402
@@ -236,3 +238,53 @@ def test_several_selected_strips_become_takes_on_one_timeline(settings, scene, t
         ("take-001", 1.0),
         ("take-002", 201.0),
     ]
+
+
+@pytest.fixture
+def generated(settings, scene, tmp_path, monkeypatch):
+    """A take of six notes, really played, and keyed."""
+    monkeypatch.setattr(job, "cache_folder", lambda context: tmp_path / "cache")
+    monkeypatch.setattr(orders, "cache_folder", lambda context: tmp_path / "cache")
+    onset = [0.3 * n + 0.2 for n in range(6)] * 2
+    pitches = [60, 64, 67, 72, 67, 64, 48, 43, 48, 43, 48, 43]
+    write_midi(Score(make_notes(onset, [t + 0.25 for t in onset], pitches, 80)), tmp_path / "tune.mid")
+    settings.source, settings.filepath, settings.generator = "FILE", str(tmp_path / "tune.mid"), "PIANIST"
+    assert bpy.ops.piano_hands.generate() == {"FINISHED"}
+    return settings
+
+
+def test_a_new_version_changes_only_the_chosen_frames(generated, scene):
+    generated.range, generated.frame_start, generated.frame_end = "CUSTOM", 18, 36
+    assert bpy.ops.piano_hands.regenerate() == {"FINISHED"}
+    old, new = generated.takes
+    assert (new.seed, new.frame, new.source) == (1, old.frame, old.source) and new.accuracy == 1.0
+    before, after = takes.motion_of(old), takes.motion_of(new)
+    moved = np.abs(after.right_position - before.right_position).max(axis=1)
+    seconds = np.arange(len(moved)) / before.fps
+    first, last = 17 / takes.rate_of(scene), 35 / takes.rate_of(scene)
+    assert moved[(seconds < first) | (seconds > last)].max() <= PLACE < 1e-4 < moved.max()
+    assert generated.takes[1].uid in hand_takes(generated.rig)
+
+
+def test_hand_made_keys_are_played_around(generated, scene):
+    with pytest.raises(RuntimeError, match="were changed by hand"):
+        bpy.ops.piano_hands.solve_keys()
+    hand = rig.rig_of(generated.rig).hands[1]
+    frame = 30
+    scene.frame_set(frame)
+    bone = hand.pose.bones["wrist"]
+    bone.location.z += 0.02
+    bone.keyframe_insert("location", frame=frame)
+    scene.frame_set(frame)
+    wanted = hand.matrix_world @ hand.evaluated_get(bpy.context.evaluated_depsgraph_get()).pose.bones["wrist"].head
+    assert bpy.ops.piano_hands.solve_keys() == {"FINISHED"}
+    scene.frame_set(frame)
+    hand = rig.rig_of(generated.rig).hands[1]
+    met = hand.matrix_world @ hand.evaluated_get(bpy.context.evaluated_depsgraph_get()).pose.bones["wrist"].head
+    assert (met - wanted).length < 1e-3
+    assert generated.takes[1].uid in hand_takes(generated.rig)
+
+
+def hand_takes(piano) -> set[str]:
+    """What the hands are keyed with."""
+    return {hand.animation_data.action[TAKE] for hand in rig.rig_of(piano).hands.values()}

@@ -18,7 +18,7 @@ import pytest
 bpy = pytest.importorskip("bpy", reason="needs the bpy module")
 
 from s2c_blender.audio.midi import write_midi  # noqa: E402
-from s2c_blender.blender import apply, job, panel, preview, properties, register, takes  # noqa: E402
+from s2c_blender.blender import apply, job, orders, panel, preview, properties, register, takes  # noqa: E402
 from s2c_blender.blender.button import Button  # noqa: E402
 from s2c_blender.blender.generating import PIANO_HANDS_OT_generate as Generate  # noqa: E402
 from s2c_blender.blender.operators import PIANO_HANDS_OT_export_fbx as ExportFbx  # noqa: E402
@@ -37,7 +37,8 @@ needs_sound = pytest.mark.skipif(not HAS_SOUND, reason="the bpy 4.2 module has n
 @pytest.fixture
 def settings(scene, monkeypatch, tmp_path):
     """The registered extension's settings in an empty scene, with a cache of its own."""
-    monkeypatch.setattr(job, "cache_folder", lambda context: tmp_path / "cache")
+    for module in (job, orders):
+        monkeypatch.setattr(module, "cache_folder", lambda context: tmp_path / "cache")
     register.register()
     settings = bpy.context.scene.piano_hands
     settings.generator = "PIANIST"  # quick, and needs neither PyTorch nor weights
@@ -97,9 +98,14 @@ def test_register_and_unregister_leave_nothing_behind(scene):
 
 
 def test_every_button_and_setting_says_what_it_does(settings):
-    for cls in Button.__subclasses__():
-        for leaf in cls.__subclasses__() or [cls]:
-            assert leaf.__doc__ and not leaf.__doc__.endswith("."), leaf
+    waiting, buttons = [Button], []
+    while waiting:
+        cls = waiting.pop()
+        waiting += cls.__subclasses__()
+        buttons += [cls] if issubclass(cls, bpy.types.Operator) else []
+    assert len(buttons) > 10
+    for cls in buttons:
+        assert cls.__doc__ and not cls.__doc__.endswith(".") and "\n" not in cls.__doc__, cls
     for name, prop in settings.bl_rna.properties.items():
         if name in properties.PianoHandsSettings.__annotations__:
             assert prop.description and not prop.description.endswith("."), name
@@ -125,7 +131,7 @@ def test_the_worker_gets_what_the_panel_says(settings, tune, monkeypatch, genera
     """The folder in the preferences is for the gesture model only."""
     jobs = []
     monkeypatch.setattr(job, "Worker", lambda ordered, *args, **options: jobs.append(ordered) or MagicMock())
-    monkeypatch.setattr(job, "preferences", lambda context: replace(Defaults(), model_folder="/a/model"))
+    monkeypatch.setattr(orders, "preferences", lambda context: replace(Defaults(), model_folder="/a/model"))
     settings.source, settings.filepath = "FILE", str(tune)
     settings.generator, settings.creativity, settings.seed = generator, 0.25, 4
     job.start(bpy.context)

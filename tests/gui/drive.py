@@ -166,17 +166,17 @@ def generate() -> Steps:
     print(f"longest pause of the window while the hands are made: {worst[0]:.2f} s", flush=True)
     assert job.state.trouble is None, job.state.trouble
     assert len(rigs()) == 2 and all(hand.animation_data.action for hand in rigs())
-    assert job.last_report(bpy.context.scene)["notes_played"] > 5
+    assert settings().takes[0].told()["notes_played"] > 5
     yield 1.5
     picture("06-generated")
 
 
 def undo_and_redo() -> Steps:
     yield from keys("ctrl+z")
-    assert not rigs() and not settings().report and not bpy.data.actions, "one undo takes it all away"
+    assert not rigs() and not settings().takes and not bpy.data.actions, "one undo takes it all away"
     picture("07-undone")
     yield from keys("ctrl+shift+z")
-    assert len(rigs()) == 2 and settings().report
+    assert len(rigs()) == 2 and settings().takes
     yield 1.0
 
 
