@@ -24,7 +24,8 @@ job = sys.modules[f"{MODULE}.s2c_blender.blender.job"]
 # Height of the middles of the panel's rows below the top of the sidebar, in pixels at resolution scale 1.
 Steps = Iterator[float | Callable[[], bool]]
 
-ROWS = {"add rig": 90, "generate": 143, "cancel": 196, "preview": 200, "options": 279}
+ROWS = {"add rig": 90, "generate": 143, "cancel": 196, "compare": 232, "preview": 367, "insert keys": 388}
+ROWS |= {"regenerate": 415, "options": 473}
 
 
 def settings():
@@ -53,11 +54,11 @@ def point(x: float, y: float) -> tuple[int, int]:
     return int(x), int(window().height - y)
 
 
-def press(row: str, reached: Callable[[], bool], right: bool = False) -> Steps:
+def press(row: str, reached: Callable[[], bool], across: float = 0.4) -> Steps:
     """Click on a row until what it should do has happened: a busy machine may miss a click."""
     for _ in range(3):
         sidebar = region()
-        x, y = point(sidebar.x + sidebar.width * (0.75 if right else 0.4), sidebar.y + sidebar.height - ROWS[row])
+        x, y = point(sidebar.x + sidebar.width * across, sidebar.y + sidebar.height - ROWS[row])
         mouse("mousemove", x, y, "sleep", "0.4", "click", "1")
         end = time.monotonic() + 8.0
         yield lambda end=end: reached() or time.monotonic() > end
@@ -101,6 +102,10 @@ def wrist() -> tuple:
     return tuple(round(v, 5) for v in hand.pose.bones["wrist"].location)
 
 
+def previewed() -> bool:
+    return "piano_hands_preview" in settings().rig
+
+
 def fraction() -> float:
     return job.state.run.fraction if job.state.run else 0.0
 
@@ -123,7 +128,7 @@ def add_strip() -> None:
 
 
 def add_rig_and_undo() -> Steps:
-    yield from press("add rig", lambda: len(rigs()) == 2, right=True)
+    yield from press("add rig", lambda: len(rigs()) == 2, across=0.75)
     yield 1.0
     picture("03-rig")
     yield from keys("ctrl+z")
@@ -199,11 +204,86 @@ def scrub(name: str) -> Steps:
 def preview() -> Steps:
     yield from scrub("08-scrubbed")
     actions = [hand.animation_data.action.name for hand in rigs()]
-    yield from press("preview", lambda: "piano_hands_preview" in settings().rig)
+    yield from press("preview", lambda: previewed)
     yield from scrub("09-previewed")
     assert [hand.animation_data.action.name for hand in rigs()] == actions
-    yield from press("preview", lambda: "piano_hands_preview" not in settings().rig)
+    yield from press("preview", lambda: not previewed())
     yield 0.5
+
+
+def takes_compared() -> Steps:
+    """Another version of some frames, A/B under the preview, then its keys."""
+    settings().range, settings().frame_start, settings().frame_end = "CUSTOM", 40, 90
+    yield from press("regenerate", running)
+    yield idle
+    assert job.state.trouble is None and [take.seed for take in settings().takes] == [0, 1], job.state.trouble
+    settings().range = "ALL"
+    yield 1.0
+    picture("10-new-version")
+    yield from press("preview", previewed)
+    settings().take_index = 0
+    bpy.context.scene.frame_set(65)
+    yield 0.5
+    first = wrist()
+    yield from press("compare", lambda: settings().take_index == 1, across=0.83)
+    assert wrist() != first
+    yield from press("compare", lambda: settings().take_index == 0, across=0.83)
+    assert wrist() == first
+    yield from press("insert keys", lambda: not previewed())
+    yield 0.5
+    assert wrist() == first and all("take-001" in hand.animation_data.action.name for hand in rigs())
+
+
+def fifty_takes() -> Steps:
+    """How long the panels take to draw with many takes is printed, for the documentation."""
+    panels = [cls for cls in bpy.types.Panel.__subclasses__() if cls.__name__.startswith("VIEW_3D_PT_piano_hands")]
+    bases = {
+        base: base.draw for cls in panels for base in cls.__mro__ if "draw" in vars(base) and MODULE in base.__module__
+    }
+    spent: list[float] = []
+
+    def timed(draw):
+        def drawn(self, context):
+            begun = time.perf_counter()
+            draw(self, context)
+            spent.append(time.perf_counter() - begun)
+
+        return drawn
+
+    first = settings().takes[0]
+    for number in range(48):
+        take = settings().takes.add()
+        take.name, take.uid, take.data, take.report = f"copy-{number}", str(number), first.data, first.report
+    for base, draw in bases.items():
+        base.draw = timed(draw)
+    redraws = 20
+    for _ in range(redraws):
+        region().tag_redraw()
+        yield 0.05
+    for base, draw in bases.items():
+        base.draw = draw
+    print(f"drawing all panels with 50 takes: {sum(spent) / redraws * 1e3:.2f} ms", flush=True)
+    assert spent
+    for _ in range(48):
+        settings().takes.remove(2)
+
+
+def save_and_reopen() -> Steps:
+    path = f"{OUT}/takes.blend"
+    before = wrist()
+    with bpy.context.temp_override(window=window()):
+        bpy.ops.wm.save_as_mainfile(filepath=path)
+        bpy.ops.wm.open_mainfile(filepath=path)
+    yield 1.5
+    assert len(settings().takes) == 2 and wrist() == before
+    yield from show_tab("VIEW_3D")
+    yield from press("preview", previewed)
+    yield from scrub("11-reopened")
+    yield from press("preview", lambda: not previewed())
+    fbx = Path(OUT, "hands.fbx")
+    with bpy.context.temp_override(window=window(), area=area(), region=region("WINDOW")):
+        assert bpy.ops.piano_hands.export_fbx(filepath=str(fbx)) == {"FINISHED"}
+    assert fbx.stat().st_size > 100_000
 
 
 def options_and_trouble() -> Steps:
@@ -211,13 +291,13 @@ def options_and_trouble() -> Steps:
     settings().range = "CUSTOM"
     yield from press("options", lambda: True)
     yield 1.5
-    picture("10-options")
+    picture("12-options")
     settings().range = "ALL"
     preferences = bpy.context.preferences.addons[MODULE].preferences
     preferences.interpreter = "/nowhere/python"
     yield from press("generate", lambda: job.state.trouble is not None)
     yield 1.0
-    picture("11-trouble")
+    picture("13-trouble")
     assert idle() and job.state.trouble.cure == "piano_hands.show_preferences"
     preferences.interpreter = INTERPRETER
 
@@ -227,7 +307,7 @@ def sequencer() -> Steps:
     area("SEQUENCE_EDITOR").spaces.active.view_type = "SEQUENCER"
     yield 0.5
     yield from show_tab("SEQUENCE_EDITOR")
-    picture("12-sequencer")
+    picture("14-sequencer")
     area("SEQUENCE_EDITOR").type = "VIEW_3D"
     yield 0.5
 
@@ -242,7 +322,7 @@ def load_while_running() -> Steps:
     assert idle() and worker._process.poll() is not None and not rigs()
     yield from show_tab("VIEW_3D")
     assert job.state.trouble is None
-    picture("13-loaded")
+    picture("15-loaded")
 
 
 def disable_while_running() -> Steps:
@@ -257,7 +337,7 @@ def disable_while_running() -> Steps:
     assert not hasattr(bpy.types.Scene, "piano_hands")
     hover_viewport()
     yield 1.0
-    picture("14-disabled")
+    picture("16-disabled")
 
 
 def steps() -> Steps:
@@ -267,7 +347,16 @@ def steps() -> Steps:
     add_strip()
     yield 1.0
     picture("02-music")
-    parts = [add_rig_and_undo, generate_and_cancel, generate, undo_and_redo, preview]
+    parts = [
+        add_rig_and_undo,
+        generate_and_cancel,
+        generate,
+        undo_and_redo,
+        preview,
+        takes_compared,
+        fifty_takes,
+        save_and_reopen,
+    ]
     parts += [options_and_trouble, sequencer, load_while_running, disable_while_running]
     for part in parts:
         print(part.__name__, flush=True)
