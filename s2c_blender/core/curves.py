@@ -8,6 +8,9 @@ Quaternions are (w, x, y, z), unit length.
 import numpy as np
 
 
+_FAR = 1.2  # rad that the middle Euler angle may have
+
+
 def quaternions(rotvec: np.ndarray) -> np.ndarray:
     """Axis-angle [..., 3] rad -> quaternions [..., 4]."""
     angle = np.linalg.norm(rotvec, axis=-1, keepdims=True)
@@ -81,11 +84,13 @@ def euler_xyz(q: np.ndarray) -> np.ndarray:
         ],
         axis=-1,
     )
-    second = first * [1, -1, 1] + np.pi  # the other triple for the same rotation
-    flat = np.stack([first, second]).reshape(2, len(q), -1, 3)
-    for track in range(flat.shape[2]):
-        flat[0, :, track] = _follow(flat[:, :, track])
-    return flat[0].reshape(first.shape)
+    flat = np.unwrap(first.reshape(len(q), -1, 3), axis=0)
+    # Far from where two of the axes fall together the first triple never jumps but by whole turns.
+    for track in np.flatnonzero(np.abs(flat[:, :, 1]).max(axis=0) > _FAR):
+        near = first.reshape(len(q), -1, 3)[:, track]
+        second = near * [1, -1, 1] + np.pi  # the other triple for the same rotation
+        flat[:, track] = _follow(np.stack([near, second]))
+    return flat.reshape(first.shape)
 
 
 def _follow(choices: np.ndarray) -> np.ndarray:
