@@ -7,7 +7,6 @@ Quaternions are (w, x, y, z), unit length.
 
 import numpy as np
 
-
 _FAR = 1.2  # rad that the middle Euler angle may have
 
 
