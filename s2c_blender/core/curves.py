@@ -56,14 +56,28 @@ def sample(values: np.ndarray, fps: float, times: np.ndarray) -> np.ndarray:
 
     Before the first and after the last sample the curve stands still.
     """
+    u, p1, rise, m1, m2 = _cubics(values, fps, times)
+    return p1 + u * (m1 + u * (3 * rise - 2 * m1 - m2 + u * (m1 + m2 - 2 * rise)))
+
+
+def sample_with_slopes(values: np.ndarray, fps: float, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`sample`, and the slope a second at the same times: [T, ...] each."""
+    u, p1, rise, m1, m2 = _cubics(values, fps, times)
+    bend, twist = 3 * rise - 2 * m1 - m2, m1 + m2 - 2 * rise
+    slopes = (m1 + u * (2 * bend + u * (3 * twist))) * fps
+    place = np.asarray(times, float) * fps
+    slopes[(place < 0) | (place > len(values) - 1)] = 0.0
+    return p1 + u * (m1 + u * (bend + u * twist)), slopes
+
+
+def _cubics(values: np.ndarray, fps: float, times: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Of the piece at each time: place in it 0..1, where it begins, how far it rises, its slopes at both ends."""
     place = np.clip(np.asarray(times, float) * fps, 0.0, len(values) - 1.0)
     i = np.minimum(place.astype(int), max(len(values) - 2, 0))
     u = (place - i).reshape(-1, *[1] * (values.ndim - 1))
     last = len(values) - 1
     p0, p1, p2, p3 = (values[np.clip(i + k, 0, last)] for k in (-1, 0, 1, 2))
-    m1, m2 = (p2 - p0) / 2, (p3 - p1) / 2
-    rise = p2 - p1
-    return p1 + u * (m1 + u * (3 * rise - 2 * m1 - m2 + u * (m1 + m2 - 2 * rise)))
+    return u, p1, p2 - p1, (p2 - p0) / 2, (p3 - p1) / 2
 
 
 def sample_rotations(rotvec: np.ndarray, fps: float, times: np.ndarray) -> np.ndarray:
@@ -74,8 +88,19 @@ def sample_rotations(rotvec: np.ndarray, fps: float, times: np.ndarray) -> np.nd
 
 def euler_xyz(q: np.ndarray) -> np.ndarray:
     """Quaternions [N, ..., 4] -> XYZ Euler angles [N, ..., 3] rad (Blender's order) that never jump along N."""
-    w, x, y, z = np.moveaxis(q, -1, 0)
-    first = np.stack(
+    first = _first_euler(*np.moveaxis(q, -1, 0))
+    if np.abs(np.diff(first, axis=0)).max(initial=0.0) < 1.0:
+        return first
+    second = first * [1, -1, 1] + np.pi  # the other triple for the same rotation, about half a turn away on two axes
+    flat = np.stack([first, second]).reshape(2, len(q), -1, 3)
+    for track in range(flat.shape[2]):
+        flat[0, :, track] = _follow(flat[:, :, track])
+    return flat[0].reshape(first.shape)
+
+
+def _first_euler(w: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """XYZ Euler angles [..., 3] of quaternions, the middle one at most a quarter turn."""
+    return np.stack(
         [
             np.arctan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y)),
             np.arcsin(np.clip(2 * (w * y - z * x), -1.0, 1.0)),
@@ -83,13 +108,22 @@ def euler_xyz(q: np.ndarray) -> np.ndarray:
         ],
         axis=-1,
     )
-    flat = np.unwrap(first.reshape(len(q), -1, 3), axis=0)
-    # Far from where two of the axes fall together the first triple never jumps but by whole turns.
-    for track in np.flatnonzero(np.abs(flat[:, :, 1]).max(axis=0) > _FAR):
-        near = first.reshape(len(q), -1, 3)[:, track]
-        second = near * [1, -1, 1] + np.pi  # the other triple for the same rotation
-        flat[:, track] = _follow(np.stack([near, second]))
-    return flat.reshape(first.shape)
+
+
+def euler_slopes(q: np.ndarray, change: np.ndarray, euler: np.ndarray) -> np.ndarray:
+    """How fast the XYZ Euler angles [..., 3] of quaternions [..., 4] turn while these change by `change` [..., 4].
+
+    Where two angles can take each other's place (gimbal lock) their speeds have no bounds and are taken as nothing.
+    """
+    (w, x, y, z), (dw, dx, dy, dz) = np.moveaxis(q, -1, 0), np.moveaxis(change, -1, 0)
+    twice = 2 / (w * w + x * x + y * y + z * z)
+    spin_x = twice * (w * dx - dw * x - dy * z + dz * y)  # rad, about the fixed axes
+    spin_y = twice * (w * dy - dw * y - dz * x + dx * z)
+    spin_z = twice * (w * dz - dw * z - dx * y + dy * x)
+    sin, cos = np.sin(euler[..., 1:]), np.cos(euler[..., 1:])
+    flat = cos[..., 0]
+    first = (cos[..., 1] * spin_x + sin[..., 1] * spin_y) * flat / np.maximum(flat * flat, 1e-6)
+    return np.stack([first, cos[..., 1] * spin_y - sin[..., 1] * spin_x, spin_z + first * sin[..., 0]], axis=-1)
 
 
 def _follow(choices: np.ndarray) -> np.ndarray:

@@ -50,6 +50,19 @@ def test_resampling_passes_a_turn_over_half_a_circle():
     assert step.magnitude().max() < 1.2 * 0.8 / 199
 
 
+def test_slopes_are_those_of_the_curves():
+    rng = np.random.default_rng(3)
+    rotvec = rng.normal(size=(1, 4, 3)) + np.cumsum(rng.normal(size=(40, 4, 3)) * 0.05, axis=0)
+    times, step = np.linspace(-0.1, 1.4, 57) + 1e-4, 1e-6
+    raw, change = curves.sample_with_slopes(curves.one_sheet(curves.quaternions(rotvec)), 30.0, times)
+    unit = raw / np.linalg.norm(raw, axis=-1, keepdims=True)
+    assert np.allclose(unit, curves.sample_rotations(rotvec, 30.0, times))
+    euler = curves.euler_xyz(unit)
+    slopes = curves.euler_slopes(raw, change, euler)
+    moved = curves.euler_xyz(curves.sample_rotations(rotvec, 30.0, np.stack([times, times + step], 1).ravel()))
+    assert np.abs(slopes - (moved[1::2] - moved[::2]) / step).max() < 1e-3 * np.abs(slopes).max()
+
+
 def test_sampling_holds_the_ends_and_passes_the_samples():
     values = np.random.default_rng(0).normal(size=(20, 3))
     assert np.allclose(curves.sample(values, 10.0, np.arange(20) / 10), values)
