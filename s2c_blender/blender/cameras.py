@@ -12,14 +12,14 @@ import bpy
 import numpy as np
 from mathutils import Euler
 
-from ..core import curves
 from ..core.hand import forward_kinematics
-from ..core.keyboard import HIGHEST, LOWEST, WHITE_LENGTH, WHITE_PITCH, key_top, key_x
+from ..core.keyboard import WHITE_LENGTH, WHITE_PITCH, key_top, key_x
 from ..core.motion import HandMotion
 from ..core.notes import LEFT, RIGHT
 from ..core.timing import Clock
 from ..errors import UserError
 from . import actions
+from .roll import HEIGHT
 
 OWNER = "piano_hands_camera"  # custom property of the cameras and their actions: the camera's kind
 _STEP = 0.1  # s between the moments at which the hands are looked at
@@ -69,7 +69,7 @@ def add_camera(
     points = points - centre[:, None] * [1.0, 0.0, 0.0]
     if roll:
         points = np.concatenate([points, _roll_corners(piano, roll, points)])
-    turned = np.array((Euler((0, 0, view.turn)).to_matrix() @ Euler((view.tilt, 0, 0)).to_matrix()))
+    turned = np.array(Euler((0, 0, view.turn)).to_matrix() @ Euler((view.tilt, 0, 0)).to_matrix())
     half = _half_picture(scene, view.lens)
     place, wide = fit(points @ turned, half * (1 - 2 * margin), perspective=view.lens is not None)
     place = turned @ place
@@ -134,8 +134,6 @@ def _half_picture(scene: bpy.types.Scene, lens: float | None) -> np.ndarray:
 
 def _roll_corners(piano: bpy.types.Object, roll: bpy.types.Object, points: np.ndarray) -> np.ndarray:
     """The edges of a roll above `points`, piano frame [4, 3]."""
-    from .roll import HEIGHT
-
     to_piano = np.array(roll.matrix_basis)
     left, right = points[:, 0].min(), points[:, 0].max()
     corners = np.array([(x, y, 0.0, 1.0) for x in (left, right) for y in (0.0, roll[HEIGHT])])

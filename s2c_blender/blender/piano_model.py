@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The user's own piano model: put the hands onto it, and have its keys go down with ours.
 
-Keying and preview move the rig's keys as always. Each key object of the model gets two constraints that read the turn of
-the rig's key of that pitch and turn the object about its own back edge, in its parent's space: the model's parents,
+Keying and preview move the rig's keys as always. Each key object of the model gets two constraints that read the turn
+of the rig's key of that pitch and turn the object about its own back edge, in its parent's space: the model's parents,
 origins and transforms stay as they are, and a linked model works once it is a library override.
 """
 
@@ -281,3 +281,8 @@ def show_own_piano(rig: Rig, shown: bool) -> None:
     for obj in rig.piano.children:
         if obj.type == "MESH" and obj.name.startswith(_PARTS):
             obj.hide_viewport = obj.hide_render = not shown
+
+
+def is_hidden(piano: bpy.types.Object) -> bool:
+    """Whether the rig's own keys are hidden."""
+    return any(obj.hide_viewport for obj in piano.children if obj.name.startswith(_PARTS[0]))

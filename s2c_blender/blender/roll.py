@@ -23,7 +23,8 @@ from ..errors import UserError
 from . import actions
 from .roll_shape import Solids, bars, cut_group, digits, lines, write_mesh
 
-OWNER = "piano_hands_roll"  # custom property of all a roll's data-blocks: the roll's name
+OWNER = "piano_hands_roll"  # custom property of all a roll's data-blocks: the take's uid
+SIDE = "piano_hands_side"  # custom property of the bars' materials
 HEIGHT = "piano_hands_roll_height"  # custom property of the root: length of the visible roll, metres
 SIDES = {LEFT: "L", RIGHT: "R"}
 FALLBOARD_LEAN = math.radians(16)  # how far the rig's fallboard leans back
@@ -61,9 +62,11 @@ def build(
     clock: Clock,
     name: str,
     style: Style | None = None,
+    *,
+    uid: str = "",
     between: tuple[float, float] | None = None,
 ) -> bpy.types.Object:
-    """The roll of a motion's notes, child of `piano`; replaces the roll of the same name, returns its root.
+    """The roll of a motion's notes, child of `piano`; replaces the roll with this uid (or name), returns its root.
 
     `between` (s) keeps only notes with an onset in that range. UserError when there is none.
     """
@@ -73,56 +76,52 @@ def build(
         notes = notes[(notes["onset"] >= between[0]) & (notes["onset"] < between[1])]
     if not len(notes):
         raise UserError("There is no note to show in this range: choose a longer one.")
-    remove(name)
-    collection = piano.users_collection[0] if piano.users_collection else bpy.context.scene.collection
-    root = _empty(f"Roll.{name}", collection, piano, name)
+    uid = uid or name
+    remove(uid)
+    made = _Made(f"Roll.{name}", uid, piano.users_collection[0] if piano.users_collection else None)
+    root = made.object("", None, piano)
     root.location[1:] = strike_line(style.lean)
     root.rotation_euler[0] = math.pi / 2 - style.lean
     root[HEIGHT] = style.height
-    travel = _empty(f"Roll.{name}.Notes", collection, root, name)
-    _key_travel(travel, clock, max(motion.duration, 1.0), style.speed, name)
+    travel = made.object(".Notes", None, root)
+    _key_travel(made, travel, clock, max(motion.duration, 1.0), style.speed)
     if style.lines:
-        mesh = write_mesh(f"Roll.{name}.Lines", lines(style.height), [_look(f"Roll.{name}.Line", LINE_COLOUR, name)])
-        mesh[OWNER] = name
-        _object(f"Roll.{name}.Lines", mesh, collection, root, name)
-    group = None
-    if style.cut:
-        group = cut_group(f"Roll.{name}.Cut", root, style.height)
-        group[OWNER] = name
-    finger_look = _look(f"Roll.{name}.Finger", (1.0, 1.0, 1.0), name) if style.fingers else None
+        made.object(".Lines", made.mesh(".Lines", lines(style.height), [made.look(".Line", LINE_COLOUR)]), root)
+    group = made.own(cut_group(f"Roll.{name}.Cut", root, style.height)) if style.cut else None
+    finger_look = made.look(".Finger", (1.0, 1.0, 1.0)) if style.fingers else None
     for side, letter in SIDES.items():
         own = notes[(notes["hand"] == LEFT) == (side == LEFT)]
         if not len(own):
             continue
-        looks = [_look(f"Roll.{name}.{letter}", style.colours[side], name)] + [finger_look] * style.fingers
-        mesh = write_mesh(f"Roll.{name}.{letter}", _solids(own, style), looks)
-        mesh[OWNER] = name
-        obj = _object(f"Roll.{name}.{letter}", mesh, collection, travel, name)
+        look = made.look(f".{letter}", style.colours[side])
+        look[SIDE] = side
+        solids = _solids(own, style)
+        bars_object = made.object(
+            f".{letter}", made.mesh(f".{letter}", solids, [look] + [finger_look] * style.fingers), travel
+        )
         if group:
-            modifier = obj.modifiers.new("Cut at the Keys", "NODES")
-            modifier.node_group = group
+            bars_object.modifiers.new("Cut at the Keys", "NODES").node_group = group
     return root
 
 
-def remove(name: str) -> bool:
-    """Delete a roll with everything it is made of; False when there is none of that name."""
+def remove(uid: str) -> bool:
+    """Delete a roll with everything it is made of; False when there is none."""
     kinds = (bpy.data.objects, bpy.data.meshes, bpy.data.actions, bpy.data.materials, bpy.data.node_groups)
-    owned = [block for kind in kinds for block in kind if block.get(OWNER) == name and not block.library]
+    owned = [block for kind in kinds for block in kind if block.get(OWNER) == uid and not block.library]
     bpy.data.batch_remove(owned)
     return bool(owned)
 
 
 def find(scene: bpy.types.Scene) -> dict[str, bpy.types.Object]:
-    """Roots of the scene's rolls by name."""
+    """Roots of the scene's rolls by uid."""
     return {obj[OWNER]: obj for obj in scene.objects if HEIGHT in obj and OWNER in obj}
 
 
-def recolour(name: str, colours: dict[int, tuple[float, float, float]]) -> None:
+def recolour(uid: str, colours: dict[int, tuple[float, float, float]]) -> None:
     """Give a roll's bars other colours; the roll need not be built anew."""
     for material in bpy.data.materials:
-        for side, letter in SIDES.items():
-            if material.get(OWNER) == name and material.name.endswith(f".{letter}"):
-                _paint(material, colours[side])
+        if material.get(OWNER) == uid and SIDE in material:
+            _paint(material, colours[material[SIDE]])
 
 
 def strike_line(lean: float) -> tuple[float, float]:
@@ -157,23 +156,11 @@ def _solids(notes: np.ndarray, style: Style) -> Solids:
     return solids
 
 
-def _key_travel(travel: bpy.types.Object, clock: Clock, seconds: float, speed: float, name: str) -> None:
-    action = bpy.data.actions.new(f"Roll.{name}")
-    action[OWNER] = name
+def _key_travel(made: "_Made", travel: bpy.types.Object, clock: Clock, seconds: float, speed: float) -> None:
+    action = made.own(bpy.data.actions.new(made.name))
     curve = actions.take_curves(action, travel)("location", 1, "Roll")
-    frames = clock.frame(np.array([0.0, seconds]))
-    actions.fill(curve, frames, np.array([0.0, -seconds * speed]))
+    actions.fill(curve, clock.frame(np.array([0.0, seconds])), np.array([0.0, -seconds * speed]))
     curve.extrapolation = "LINEAR"  # the first notes come into view before the music begins
-
-
-def _look(name: str, colour: tuple[float, float, float], owner: str) -> bpy.types.Material:
-    material = bpy.data.materials.new(name)
-    material[OWNER] = owner
-    material.use_nodes = True
-    material.roughness = 0.5
-    material.node_tree.nodes["Principled BSDF"].inputs["Emission Strength"].default_value = GLOW
-    _paint(material, colour)
-    return material
 
 
 def _paint(material: bpy.types.Material, colour: tuple[float, float, float]) -> None:
@@ -182,15 +169,32 @@ def _paint(material: bpy.types.Material, colour: tuple[float, float, float]) -> 
         material.node_tree.nodes["Principled BSDF"].inputs[socket].default_value = (*colour, 1.0)
 
 
-def _empty(name: str, collection: bpy.types.Collection, parent: bpy.types.Object, owner: str) -> bpy.types.Object:
-    obj = _object(name, None, collection, parent, owner)
-    obj.empty_display_size = 0.05
-    return obj
+@dataclass(frozen=True)
+class _Made:
+    """Makes a roll's data-blocks and marks them as the roll's own."""
 
+    name: str
+    uid: str
+    collection: bpy.types.Collection | None
 
-def _object(name: str, data, collection, parent: bpy.types.Object, owner: str) -> bpy.types.Object:
-    obj = bpy.data.objects.new(name, data)
-    obj[OWNER] = owner
-    obj.parent = parent
-    collection.objects.link(obj)
-    return obj
+    def own(self, block):
+        block[OWNER] = self.uid
+        return block
+
+    def object(self, suffix: str, data, parent: bpy.types.Object) -> bpy.types.Object:
+        obj = self.own(bpy.data.objects.new(self.name + suffix, data))
+        obj.parent = parent
+        obj.empty_display_size = 0.05
+        (self.collection or bpy.context.scene.collection).objects.link(obj)
+        return obj
+
+    def mesh(self, suffix: str, solids: Solids, looks: list[bpy.types.Material]) -> bpy.types.Mesh:
+        return self.own(write_mesh(self.name + suffix, solids, looks))
+
+    def look(self, suffix: str, colour: tuple[float, float, float]) -> bpy.types.Material:
+        material = self.own(bpy.data.materials.new(self.name + suffix))
+        material.use_nodes = True
+        material.roughness = 0.5
+        material.node_tree.nodes["Principled BSDF"].inputs["Emission Strength"].default_value = GLOW
+        _paint(material, colour)
+        return material

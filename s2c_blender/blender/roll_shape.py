@@ -16,6 +16,7 @@ _CORNER = 3  # vertices that round a bar's corner
 _ROUND = 0.0025  # m, its radius
 _LINE = 0.001  # m, width of a line
 _BEVEL = 0.0012  # m, slope around the front face
+_ABOVE = 0.0003  # m, of the number over the bar's face
 _DIGIT = 0.0105  # m, height of a finger number on a white key's bar
 
 
@@ -53,20 +54,19 @@ def bars(x: np.ndarray, half: np.ndarray, start: np.ndarray, end: np.ndarray, fr
     sign_x, sign_y = np.repeat([1, -1, -1, 1], _CORNER), np.repeat([1, 1, -1, -1], _CORNER)
     centre = (start + end) / 2
     rings = []
-    for inset, z in ((0.0, np.zeros(count)), (0.0, front - bevel), (bevel, front)):
+    for inset, z in ((0.0, np.zeros(count)), (bevel, front)):
         r = radius - inset
         ring = np.empty((count, len(turns), 3))
         ring[..., 0] = x[:, None] + sign_x * (half - radius)[:, None] + np.cos(turns) * r[..., None]
         ring[..., 1] = (centre[:, None] + sign_y * ((end - start) / 2 - radius)[:, None]) + np.sin(turns) * r[..., None]
         ring[..., 2] = z[:, None]
         rings.append(ring)
-    vertices = np.concatenate(rings, axis=1)  # [M, 3 rings, 3]
+    vertices = np.concatenate(rings, axis=1)  # [M, both rings, 3]
     n = len(turns)
     i = np.arange(n)
     j = (i + 1) % n
-    sides = [np.stack([i + k * n, j + k * n, j + (k + 1) * n, i + (k + 1) * n], axis=1).ravel() for k in (0, 1)]
-    corners = np.concatenate([i[::-1], *sides, i + 2 * n])
-    sizes = np.concatenate([[n], np.full(2 * n, 4), [n]])
+    corners = np.concatenate([i[::-1], np.stack([i, j, j + n, i + n], axis=1).ravel(), i + n])
+    sizes = np.concatenate([[n], np.full(n, 4), [n]])
     each = vertices.shape[1]
     flat = vertices.reshape(-1, 3)
     return Solids(
@@ -81,14 +81,17 @@ def bars(x: np.ndarray, half: np.ndarray, start: np.ndarray, end: np.ndarray, fr
 
 
 def digits(x, half, start, end, front, numbers: np.ndarray) -> Solids:
-    """Numbers on the lower ends of the bars, arguments as in `bars`; they rest at the strike line until the note ends."""
+    """Numbers on the bars' lower ends, arguments as in `bars`; they rest at the strike line until the note ends."""
     parts = []
     for number in np.unique(numbers):
         shape, triangles = _digit(int(number))
         which = np.flatnonzero(numbers == number)
         size = np.minimum(_DIGIT, half[which] * 1.7)  # m
         gap = size * 0.25
-        points = shape[None] * size[:, None, None] + np.stack([x[which], start[which] + gap, front[which]], 1)[:, None]
+        points = (
+            shape[None] * size[:, None, None]
+            + np.stack([x[which], start[which] + gap, front[which] + _ABOVE], 1)[:, None]
+        )
         each = len(shape)
         hidden = np.maximum(end[which] - size - gap, start[which] + 1e-4)
         parts.append(
@@ -120,7 +123,7 @@ def lines(height: float) -> Solids:
 def _digit(number: int) -> tuple[np.ndarray, np.ndarray]:
     """A number in Blender's own font, height 1: vertices [V, 3] about x = 0, from y = 0 up, and triangles [T, 3]."""
     text = bpy.data.curves.new("digit", "FONT")
-    text.body, text.resolution_u, text.extrude = str(number), 2, 0.04
+    text.body, text.resolution_u = str(number), 2
     holder = bpy.data.objects.new("digit", text)
     mesh = bpy.data.meshes.new_from_object(holder)
     mesh.calc_loop_triangles()
