@@ -88,19 +88,8 @@ def sample_rotations(rotvec: np.ndarray, fps: float, times: np.ndarray) -> np.nd
 
 def euler_xyz(q: np.ndarray) -> np.ndarray:
     """Quaternions [N, ..., 4] -> XYZ Euler angles [N, ..., 3] rad (Blender's order) that never jump along N."""
-    first = _first_euler(*np.moveaxis(q, -1, 0))
-    if np.abs(np.diff(first, axis=0)).max(initial=0.0) < 1.0:
-        return first
-    second = first * [1, -1, 1] + np.pi  # the other triple for the same rotation, about half a turn away on two axes
-    flat = np.stack([first, second]).reshape(2, len(q), -1, 3)
-    for track in range(flat.shape[2]):
-        flat[0, :, track] = _follow(flat[:, :, track])
-    return flat[0].reshape(first.shape)
-
-
-def _first_euler(w: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """XYZ Euler angles [..., 3] of quaternions, the middle one at most a quarter turn."""
-    return np.stack(
+    w, x, y, z = np.moveaxis(q, -1, 0)
+    first = np.stack(
         [
             np.arctan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y)),
             np.arcsin(np.clip(2 * (w * y - z * x), -1.0, 1.0)),
@@ -108,6 +97,13 @@ def _first_euler(w: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> 
         ],
         axis=-1,
     )
+    flat = np.unwrap(first.reshape(len(q), -1, 3), axis=0)
+    # Far from where two of the axes fall together the first triple never jumps but by whole turns.
+    for track in np.flatnonzero(np.abs(flat[:, :, 1]).max(axis=0) > _FAR):
+        near = first.reshape(len(q), -1, 3)[:, track]
+        second = near * [1, -1, 1] + np.pi  # the other triple for the same rotation
+        flat[:, track] = _follow(np.stack([near, second]))
+    return flat.reshape(first.shape)
 
 
 def euler_slopes(q: np.ndarray, change: np.ndarray, euler: np.ndarray) -> np.ndarray:
