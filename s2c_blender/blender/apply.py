@@ -104,6 +104,7 @@ def insert_keys(target: bpy.types.Scene, found: rig.Rig, take: PianoHandsTake, p
         name=take.name,
         uid=take.uid,
         keys=settings.animate_keys,
+        density=settings.key_density(),
     )
     if push_down:
         nla.push_down(found, take.name)

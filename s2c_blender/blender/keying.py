@@ -5,23 +5,37 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import bpy
 import numpy as np
 
 from ..core import curves
-from ..core.hand import JOINTS
+from ..core.hand import FINGER_JOINTS, JOINTS
 from ..core.keyboard import DIP_ANGLE
 from ..core.motion import HandMotion
 from ..core.timing import Clock
 from . import actions
 from .rig import HANDS, Rig
 
+if TYPE_CHECKING:
+    from ..core.reduction import Keys
+
 PEDAL_ANGLE = 0.12  # rad, full way down
 PEDAL_TRAVEL = 0.06  # s the foot takes to press or lift it
-_STEP = 0.01  # frames; short enough for a slope, long enough for rounding
 NAME = re.compile(r"take-(\d{3,})")
 TAKE = "piano_hands_take"  # custom property of every action that keying makes: the take's uid, or its name
+
+
+@dataclass(frozen=True)
+class Density:
+    """Which frames of the hands are keyed: every `step`-th, or those that keep all fingertips within a tolerance."""
+
+    step: int = 1
+    tolerance: float | None = None  # m
+
+
+EVERY_FRAME = Density()
 
 
 @dataclass(frozen=True)
@@ -55,22 +69,24 @@ def key_take(
     name: str | None = None,
     uid: str = "",
     keys: bool = True,
+    density: Density = EVERY_FRAME,
 ) -> Keyed:
     """Key a motion on a rig, time 0 at `frame` of the scene (fractions allowed); with `keys` also piano keys and pedal.
 
+    `density`: which frames of the hands are keyed; the keys of the piano have a key at each turn of their movement.
     Actions that were on the rig stay in the file. Either the whole take is keyed or, on an error, nothing.
     """
     name = name or next_name()
     clock = scene_clock(scene, frame)
     frames = clock.whole_frames(motion.duration)
-    channels = {side: _with_slopes(motion, side, obj, clock, frames) for side, obj in rig.hands.items()}
+    kept = {side: _hand_keys(motion, side, obj, clock, frames, density) for side, obj in rig.hands.items()}
     strokes = key_strokes(motion) if keys else {}
     moving = {obj: stroke for pitch, stroke in strokes.items() if (obj := rig.keys.get(pitch))}
     pedal = rig.pedal if keys and len(motion.pedal) else None
     undo = _Undo(uid or name, [*rig.hands.values(), *rig.keys.values(), *([rig.pedal] if rig.pedal else [])])
     try:
         for side, obj in rig.hands.items():
-            _key_hand(undo.new_action(f"{HANDS[side]}.{name}"), obj, frames, channels[side])
+            _key_hand(undo.new_action(f"{HANDS[side]}.{name}"), obj, frames, kept[side])
         if keys:
             _clear_ours([obj for obj in (*rig.keys.values(), rig.pedal) if obj and obj not in moving and obj != pedal])
         _key_piano(undo, name, clock, moving, pedal, motion.pedal)
@@ -113,21 +129,52 @@ def _with_slopes(motion: HandMotion, side: int, armature: bpy.types.Object, cloc
     With the motion's own slopes fingertips stay on their keys between frames too: at 24 frames a second they are at
     most 3 mm off in a fast etude, against 8 mm with slopes guessed from the keyframes and 14 mm with straight lines.
     """
-    pairs = (np.asarray(frames, float)[:, None] + [0.0, _STEP]).ravel()
-    location, euler = hand_channels(motion, side, armature, clock, pairs)
-    values = np.concatenate([location, euler.reshape(len(pairs), -1)], axis=1).reshape(len(frames), 2, -1)
-    values[:, 1] = (values[:, 1] - values[:, 0]) / _STEP
-    return values
+    position, rotation = motion.hand(side)
+    times = clock.seconds(np.asarray(frames, float))
+    bones = [armature.data.bones[joint] for joint in JOINTS]
+    rest = np.array([bone.matrix_local.to_3x3().to_quaternion() for bone in bones])  # [16, 4]
+    back = curves.conjugate(rest)
+    q, change = curves.sample_with_slopes(curves.one_sheet(curves.quaternions(rotation)), motion.fps, times)
+    length = np.linalg.norm(q, axis=-1, keepdims=True)
+    q, change = (curves.multiply(curves.multiply(back, part / length), rest) for part in (q, change))
+    euler = curves.euler_xyz(q)
+    place, speed = curves.sample_with_slopes(position, motion.fps, times)
+    to_bone = np.array(bones[0].matrix_local.to_3x3().inverted()).T
+    channels = np.empty((len(frames), 2, 3 + 3 * len(JOINTS)))
+    channels[:, 0, :3], channels[:, 1, :3] = (place - np.array(bones[0].head_local)) @ to_bone, speed @ to_bone
+    channels[:, 0, 3:] = euler.reshape(len(frames), -1)
+    channels[:, 1, 3:] = curves.euler_slopes(q, change, euler).reshape(len(frames), -1)
+    channels[:, 1] /= clock.rate
+    return channels
 
 
-def _key_hand(action: bpy.types.Action, obj: bpy.types.Object, frames: np.ndarray, channels: np.ndarray) -> None:
+def _hand_keys(
+    motion: HandMotion, side: int, armature: bpy.types.Object, clock: Clock, frames: np.ndarray, density: Density
+) -> "list[Keys]":
+    """The keys of each bone, location first, that are wanted at `frames` [T]."""
+    from ..core import reduction  # brings SciPy, which start-up can do without
+
+    channels = _with_slopes(motion, side, armature, clock, frames)
+    if density.tolerance is None:
+        return reduction.nth_frame(channels, density.step)
+    bones = [armature.data.bones[joint] for joint in JOINTS]
+    axes, heads, tails = (
+        np.array([getattr(bone, name) for bone in bones]) for name in ("matrix_local", "head_local", "tail_local")
+    )
+    rest = reduction.Bones(axes[:, :3, :3], heads, tails[FINGER_JOINTS[:, 2]])
+    mine = motion.notes["hand"] == side
+    exact = reduction.exact_frames(frames, clock.frame(motion.keys[mine]), motion.notes["finger"][mine])
+    return reduction.reduced(channels, rest, exact, density.tolerance)
+
+
+def _key_hand(action: bpy.types.Action, obj: bpy.types.Object, frames: np.ndarray, keys: "list[Keys]") -> None:
     new = actions.take_curves(action, obj)
     paths = [(JOINTS[0], "location"), *((joint, "rotation_euler") for joint in JOINTS)]
-    for i, (joint, path) in enumerate(paths):
+    for (joint, path), kept in zip(paths, keys, strict=True):
         obj.pose.bones[joint].rotation_mode = "XYZ"
         for axis in range(3):
-            values, slopes = channels[:, 0, 3 * i + axis], channels[:, 1, 3 * i + axis]
-            actions.fill(new(f'pose.bones["{joint}"].{path}', axis, joint), frames, values, slopes)
+            curve = new(f'pose.bones["{joint}"].{path}', axis, joint)
+            actions.fill(curve, frames[kept.index], kept.values[:, axis], kept.slopes[:, axis])
 
 
 def _key_piano(undo: "_Undo", name: str, clock: Clock, moving: dict, pedal, pedal_times: np.ndarray) -> None:

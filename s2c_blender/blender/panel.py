@@ -113,6 +113,11 @@ class _Options(Sidebar):
         layout.prop(settings, "hands")
         layout.prop(settings, "animate_keys")
         layout.prop(settings, "output")
+        layout.prop(settings, "density")
+        if settings.density == "STEP":
+            layout.prop(settings, "key_step")
+        elif settings.density == "REDUCED":
+            layout.prop(settings, "tolerance")
         layout.prop(settings, "push_down")
         layout.prop(settings, "seed")
         layout.prop(settings, "creativity")

@@ -17,6 +17,7 @@ from ..core.notes import LEFT, RIGHT
 from ..errors import UserError
 from ..job import GENERATOR
 from . import preview, takes
+from .keying import Density
 from .preferences import DEVICES
 from .rig import HANDS, PIANO, has_name, rig_of
 from .takes import PianoHandsTake
@@ -38,6 +39,16 @@ SIDES = [
 GENERATORS = [
     ("MODEL", "Gesture Model", "A neural network taught by simulated pianists imagines the motion; needs PyTorch"),
     ("PIANIST", "Pianist", "The motion follows from the notes alone; needs no PyTorch when the music is MIDI"),
+]
+DENSITIES = [
+    ("EVERY", "Every Frame", "A keyframe at each frame of the scene: the motion as it is"),
+    ("STEP", "Every n-th Frame", "A keyframe each n frames, on the motion; what lies between is rounded off"),
+    (
+        "REDUCED",
+        "Reduced",
+        "Only the keyframes that are needed, where they are needed, so that all fingertips stay "
+        "near; strokes stay exact",
+    ),
 ]
 OUTPUTS = [
     ("KEYS", "Keyframes", "The hands get keyframes that can be edited and exported"),
@@ -111,6 +122,15 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
         poll=lambda self, obj: is_piano(obj),
     )
     output: EnumProperty(name="Result", description="What the hands get", items=OUTPUTS)
+    density: EnumProperty(name="Keys", description="Which frames of the hands get keyframes", items=DENSITIES)
+    key_step: IntProperty(name="n", description="Frames from one keyframe to the next", default=2, min=2, soft_max=10)
+    tolerance: FloatProperty(
+        name="Tolerance (mm)",
+        description="How far a fingertip may be from where it is with all keyframes",
+        default=0.5,
+        min=0.05,
+        soft_max=3.0,
+    )
     push_down: BoolProperty(
         name="Push to NLA",
         description="Put the keyframes on NLA tracks, where several takes play one after another on the same hands. "
@@ -131,6 +151,12 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
     )
     compared: StringProperty(options={"HIDDEN"}, description="The take that was active before this one")
     active_before: StringProperty(options={"HIDDEN"}, description="The take that was active at the last change")
+
+    def key_density(self) -> Density:
+        """Which frames are keyed."""
+        if self.density == "REDUCED":
+            return Density(tolerance=self.tolerance * 1e-3)
+        return Density(step=self.key_step if self.density == "STEP" else 1)
 
     def sides(self) -> tuple[int, ...]:
         """The hands to animate."""

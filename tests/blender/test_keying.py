@@ -14,7 +14,9 @@ from s2c_blender.blender import actions, keying, rig  # noqa: E402
 from s2c_blender.core import curves, metrics  # noqa: E402
 from s2c_blender.core.hand import JOINTS, forward_kinematics  # noqa: E402
 from s2c_blender.core.motion import HandMotion  # noqa: E402
+from s2c_blender.core.notes import Score, make_notes  # noqa: E402
 from s2c_blender.errors import UserError  # noqa: E402
+from s2c_blender.pianist import perform  # noqa: E402
 from tests.blender.measure import measure  # noqa: E402
 from tests.blender.sample import waving  # noqa: E402
 
@@ -196,3 +198,45 @@ def test_ten_minutes_are_keyed_to_the_end(scene, hands):
     assert len(made) == 51 and {len(curve.keyframe_points) for curve in made} == {18001}
     times = np.array([0.0, 300.0, 599.9])
     assert np.abs(measure(scene, hands, 1.0, times).pads - true_pads(motion, times)).max() < 1e-3
+
+
+@pytest.fixture(scope="module")
+def scales() -> HandMotion:
+    """Both hands in scales and chords, really played."""
+    onset = np.concatenate([0.3 + 0.15 * np.arange(24), 0.3 + 0.6 * np.repeat(np.arange(6), 3)])
+    white = np.array([0, 2, 4, 5, 7, 9, 11, 12])
+    right = 60 + white[np.abs(np.arange(24) % 14 - 7)]
+    left = np.tile([43, 47, 50, 41, 45, 48], 3)
+    notes = make_notes(onset, onset + np.r_[np.full(24, 0.14), np.full(18, 0.5)], np.r_[right, left], 80)
+    return perform(Score(notes), fps=60.0)[0]
+
+
+@pytest.mark.parametrize("fps", [24, 30])
+def test_reduced_keys_play_the_same(scene, hands, scales, fps):
+    scene.render.fps = fps
+    times = np.arange(0.0, scales.duration, 1 / (10 * fps))  # frames, half frames, and between
+    keying.key_take(hands, scales, scene, 5.0)
+    whole, count = measure(scene, hands, 5.0, times), _keys(hands)
+    keying.key_take(hands, scales, scene, 5.0, density=keying.Density(tolerance=0.0005))
+    thin = measure(scene, hands, 5.0, times)
+    off = np.linalg.norm(thin.pads - whole.pads, axis=-1)
+    print(f"{fps} fps: {_keys(hands) / count:.1%} of the keys, fingertips {off.max() * 1e3:.2f} mm off at most")
+    assert off[::5].max() < 0.00051 and off.max() < 0.0008 and _keys(hands) < 0.3 * count
+    f1 = [metrics.accuracy(metrics.presses_by_hands(times, m.pads), scales.notes).f1 for m in (whole, thin)]
+    assert f1[0] == f1[1] == 1.0
+
+
+def test_every_third_frame_is_on_the_motion(scene, hands, scales):
+    scene.render.fps = 30
+    keying.key_take(hands, scales, scene, 1.0)
+    times = np.arange(0, scales.duration - 0.2, 0.1)  # every third frame
+    whole, count = measure(scene, hands, 1.0, times), _keys(hands)
+    keying.key_take(hands, scales, scene, 1.0, density=keying.Density(step=3))
+    assert np.abs(measure(scene, hands, 1.0, times).pads - whole.pads).max() < 1e-5
+    assert _keys(hands) == pytest.approx(count / 3, rel=0.05)
+
+
+def _keys(hands: rig.Rig) -> int:
+    """Keyframes on both hands."""
+    made = [hand.animation_data.action for hand in hands.hands.values()]
+    return sum(len(curve.keyframe_points) for action in made for curve in actions.curves(action))
