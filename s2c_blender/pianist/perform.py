@@ -23,7 +23,7 @@ from .solver import Goals, solve
 
 WINDOW, AHEAD = 12.0, 1.5  # s solved at once, and s of them that the next window solves again
 HISTORY = 3  # frames before a window that its smoothness goes on from
-_WILFUL = 0.05  # s: what a prior's wrist does more shortly than this is no gesture
+WILFUL = 0.05  # s: what a prior's wrist does more shortly than this is no gesture
 _PROOFS = 2  # times a window is read for wrong keys and entangled fingers, and corrected
 _ENTANGLED = 0.0008  # m that fingers may press into each other
 _TRIES = 2  # times a window is solved at most: once more without the notes that turned out to be out of reach
@@ -163,7 +163,7 @@ class Player:
         for column in range(kinematics.DOF):
             self.posture[:, column] = np.interp(self.time, source, q[:, column])
         # How its wrist goes up and down and turns is meant, and no roughness to be smoothed away.
-        self.swing[:, 2:6] = gaussian_filter1d(self.posture[:, 2:6], _WILFUL * self.fps, axis=0)
+        self.swing[:, 2:6] = gaussian_filter1d(self.posture[:, 2:6], WILFUL * self.fps, axis=0)
         for column in range(4):
             self.dip_offset[:, column] = np.interp(self.time, source, offset[:, column])
 
