@@ -40,7 +40,7 @@ class View:
 
 VIEWS = {
     "OVERHEAD": View("Passage.Overhead", 0.0, 0.0, None),
-    "THREE_QUARTER": View("Passage.ThreeQuarter", math.radians(55), math.radians(24), 45.0),
+    "THREE_QUARTER": View("Passage.ThreeQuarter", math.radians(56), math.radians(17), 45.0),
 }
 
 
@@ -111,17 +111,17 @@ def fit(points: np.ndarray, half: np.ndarray, perspective: bool) -> tuple[np.nda
     """Nearest place [3] of a camera that sees all `points` [P, 3], given in the camera's axes (it looks along -z).
 
     half [2]: half the picture's width and height, at distance 1 with perspective, else up to the scale that is
-    returned (1 with perspective). Points are centred where there is room.
+    returned (1 with perspective). Where there is room, points are centred sideways and stand on the lower edge, because
+    sleeves end below them and the roll goes on above.
     """
     if not perspective:
         low, high = points.min(axis=0), points.max(axis=0)
         scale = float(((high - low)[:2] / (2 * half)).max())
-        middle = (low + high) / 2
-        return np.array([middle[0], middle[1], high[2] + 1.0]), scale
+        return np.array([(low[0] + high[0]) / 2, low[1] + half[1] * scale, high[2] + 1.0]), scale
     right = (points[:, :2] + half * points[:, 2:]).max(axis=0)  # what a camera further right or back still sees
     left = (-points[:, :2] + half * points[:, 2:]).max(axis=0)
     back = float(((right + left) / (2 * half)).max())
-    return np.array([*((right - left) / 2), back]), 1.0
+    return np.array([(right[0] - left[0]) / 2, half[1] * back - left[1], back]), 1.0
 
 
 def _half_picture(scene: bpy.types.Scene, lens: float | None) -> np.ndarray:

@@ -86,8 +86,9 @@ def digits(x, half, start, end, front, numbers: np.ndarray) -> Solids:
     for number in np.unique(numbers):
         shape, triangles = _digit(int(number))
         which = np.flatnonzero(numbers == number)
-        size = np.minimum(_DIGIT, half[which] * 1.7)  # m
-        gap = size * 0.25
+        length = end[which] - start[which]
+        size = np.minimum(_DIGIT, np.minimum(half[which] * 1.7, np.maximum(length * 0.7, _DIGIT / 3)))  # m
+        gap = np.clip((length - size) / 2, 0.0, size * 0.25)
         points = (
             shape[None] * size[:, None, None]
             + np.stack([x[which], start[which] + gap, front[which] + _ABOVE], 1)[:, None]
