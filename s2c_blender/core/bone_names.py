@@ -41,28 +41,25 @@ class Convention:
         return {part: name.lower() for part, name in names.items()}
 
 
-_RIGIFY = dict(
-    sides=("L", "R"),
-    finger="{f}.{n}.{s}",
-    fingers=("f_index", "f_middle", "f_pinky", "f_ring", "thumb"),
-    numbers=("01", "02", "03"),
-)
-_WORDS = ("Proximal", "Intermediate", "Distal")
-_VRM = dict(
-    sides=("left", "right"),
-    wrist="{s}Hand",
-    finger="{s}{f}{n}",
-    fingers=("Index", "Middle", "Little", "Ring", "Thumb"),
-    numbers=_WORDS,
-    arm=("{s}UpperArm", "{s}LowerArm"),
-)
+_RIGIFY = {
+    "sides": ("L", "R"),
+    "finger": "{f}.{n}.{s}",
+    "fingers": ("f_index", "f_middle", "f_pinky", "f_ring", "thumb"),
+    "numbers": ("01", "02", "03"),
+}
+_VRM = {
+    "sides": ("left", "right"),
+    "wrist": "{s}Hand",
+    "finger": "{s}{f}{n}",
+    "fingers": ("Index", "Middle", "Little", "Ring", "Thumb"),
+    "numbers": ("Proximal", "Intermediate", "Distal"),
+    "arm": ("{s}UpperArm", "{s}LowerArm"),
+}
 CONVENTIONS = (
     # Controls come before the bones they move: of two that fit equally well the first is taken.
     Convention("Rigify", wrist="hand_ik.{s}", **_RIGIFY),
     Convention("Rigify meta-rig", wrist="hand.{s}", arm=("upper_arm.{s}", "forearm.{s}"), **_RIGIFY),
-    Convention(
-        "Rigify deform bones", wrist="hand.{s}", arm=("upper_arm.{s}", "forearm.{s}"), prefix="DEF-", **_RIGIFY
-    ),
+    Convention("Rigify deform bones", wrist="hand.{s}", arm=("upper_arm.{s}", "forearm.{s}"), prefix="DEF-", **_RIGIFY),
     Convention("Rigify ORG bones", wrist="hand.{s}", arm=("upper_arm.{s}", "forearm.{s}"), prefix="ORG-", **_RIGIFY),
     Convention(
         "Mixamo",

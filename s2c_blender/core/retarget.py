@@ -228,7 +228,10 @@ def _local(fitted: Fitted, angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     third = second + _turned(r2, heads[:, 2] - heads[:, 1])
     pads = third + _turned(r3, fitted.pads - heads[:, 2])
     shape = pads.shape
-    axes = [np.broadcast_to(_AXES[:, 0], shape), *(_turned(r, _AXES[:, k + 1]) for k, r in enumerate((turns[0], r1, r2)))]
+    axes = [
+        np.broadcast_to(_AXES[:, 0], shape),
+        *(_turned(r, _AXES[:, k + 1]) for k, r in enumerate((turns[0], r1, r2))),
+    ]
     pivots = [np.broadcast_to(heads[:, 0], shape), np.broadcast_to(heads[:, 0], shape), second, third]
     arms = [pads - pivot for pivot in pivots]
     return pads, np.stack([np.cross(axis, arm) for axis, arm in zip(axes, arms, strict=True)], axis=-1)
