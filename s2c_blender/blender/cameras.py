@@ -19,7 +19,7 @@ from ..core.notes import LEFT, RIGHT
 from ..core.timing import Clock
 from ..errors import UserError
 from . import actions
-from .roll import HEIGHT
+from .roll import HEIGHT, home
 
 OWNER = "piano_hands_camera"  # custom property of the cameras and their actions: the camera's kind
 _STEP = 0.1  # s between the moments at which the hands are looked at
@@ -193,7 +193,7 @@ def _camera(piano: bpy.types.Object, kind: str, view: View) -> bpy.types.Object:
         camera = bpy.data.objects.new(view.name, bpy.data.cameras.new(view.name))
         camera[OWNER] = kind
         camera.parent = piano
-        (piano.users_collection[0] if piano.users_collection else bpy.context.scene.collection).objects.link(camera)
+        home(piano).objects.link(camera)
     data = camera.data
     data.type = "PERSP" if view.lens else "ORTHO"
     data.sensor_fit, data.sensor_width = "AUTO", 36.0

@@ -15,7 +15,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from ..core.key_names import pitches_by_name, pitches_by_note, pitches_by_number
+from ..core.key_names import pitches_by_name, pitches_by_number
 from ..core.keyboard import (
     BLACK_FRONT,
     DIP_ANGLE,
@@ -37,7 +37,7 @@ CONSTRAINTS = ("Piano Hands Turn", "Piano Hands Place")
 _UP = np.array([0.0, 0.0, 1.0])
 _PARTS = ("Key.", "Piano.", "Pedal.", "Floor")  # what the rig's own piano is called
 
-NAMERS = {"NAMES": pitches_by_name, "NOTES": pitches_by_note, "NUMBERS": pitches_by_number}
+NAMERS = {"NAMES": pitches_by_name, "NUMBERS": pitches_by_number}
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,10 @@ def _chosen_keys(context: bpy.types.Context, rig: Rig) -> dict[int, bpy.types.Ob
     if not objects:
         raise UserError("There are no key objects: choose their collection, or select them all.")
     if settings.by == "ORDER":
-        if not settings.low:
+        first = settings.low or (context.object if context.object in objects else None)
+        if not first:
             raise UserError("The first key is not known: pick it under First Key.")
-        keys = piano_model.keys_in_order(objects, settings.low, settings.low_pitch)
+        keys = piano_model.keys_in_order(objects, first, settings.low_pitch)
     else:
         keys = piano_model.find_keys(objects, settings.by)
     if not keys:

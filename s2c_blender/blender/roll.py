@@ -78,7 +78,7 @@ def build(
         raise UserError("There is no note to show in this range: choose a longer one.")
     uid = uid or name
     remove(uid)
-    made = _Made(f"Roll.{name}", uid, piano.users_collection[0] if piano.users_collection else None)
+    made = _Made(f"Roll.{name}", uid, home(piano))
     root = made.object("", None, piano)
     root.location[1:] = strike_line(style.lean)
     root.rotation_euler[0] = math.pi / 2 - style.lean
@@ -124,6 +124,12 @@ def recolour(uid: str, colours: dict[int, tuple[float, float, float]]) -> None:
             _paint(material, colours[material[SIDE]])
 
 
+def home(piano: bpy.types.Object) -> bpy.types.Collection:
+    """Where a piano's new children go: its own collection, unless that belongs to another file."""
+    own = (c for c in piano.users_collection if not c.library and not c.override_library)
+    return next(own, bpy.context.scene.collection)
+
+
 def strike_line(lean: float) -> tuple[float, float]:
     """y and z in the piano frame of the line where bars meet the piano, for a roll that leans back by `lean` (rad).
 
@@ -149,8 +155,8 @@ def _solids(notes: np.ndarray, style: Style) -> Solids:
         is_black(notes["pitch"]), 1.5, 1.0
     )  # black keys' bars lie above their neighbours
     solids = bars(x, half, start, end, front)
-    if style.fingers:
-        known = notes["finger"] >= 0
+    known = notes["finger"] >= 0
+    if style.fingers and known.any():
         numbers = digits(x[known], half[known], start[known], end[known], front[known], notes["finger"][known] + 1)
         solids = solids.joined(numbers)
     return solids
@@ -175,7 +181,7 @@ class _Made:
 
     name: str
     uid: str
-    collection: bpy.types.Collection | None
+    collection: bpy.types.Collection
 
     def own(self, block):
         block[OWNER] = self.uid
@@ -185,7 +191,7 @@ class _Made:
         obj = self.own(bpy.data.objects.new(self.name + suffix, data))
         obj.parent = parent
         obj.empty_display_size = 0.05
-        (self.collection or bpy.context.scene.collection).objects.link(obj)
+        self.collection.objects.link(obj)
         return obj
 
     def mesh(self, suffix: str, solids: Solids, looks: list[bpy.types.Material]) -> bpy.types.Mesh:

@@ -6,9 +6,10 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from s2c_blender.blender import piano_model, piano_model_ui, register, rig, roll, takes, video_ui  # noqa: E402
+from s2c_blender.blender import piano_model, piano_model_ui, preview, register, rig, roll, takes, video_ui  # noqa: E402
+from s2c_blender.core.keyboard import KEY_DIP  # noqa: E402
 from tests.blender.sample import waving  # noqa: E402
-from tests.blender.test_piano_model import key_errors, make_model  # noqa: E402
+from tests.blender.test_piano_model import key_errors, make_model, tops  # noqa: E402
 
 REPORT = {"seed": 1, "generator": "pianist", "source": "waving", "key_accuracy": 1.0, "notes_played": 12}
 
@@ -84,6 +85,21 @@ def test_a_piano_model_in_two_presses(scene, ready, by):
     assert not ready.keys[60].hide_viewport
     assert bpy.ops.piano_hands.release_keys() == {"FINISHED"}
     assert not keys[60].constraints
+
+
+def test_scrub_preview_presses_the_models_keys(scene, ready):
+    keys = make_model(scene)
+    piano_model.align(ready, (21, keys[21]), (108, keys[108]))
+    piano_model.attach(ready, keys)
+    piano_model.show_own_piano(ready, False)
+    rest = tops(keys[60])
+    preview.show(ready, takes.active(scene), scene)
+    struck = takes.motion_of(takes.active(scene)).notes
+    onset = struck["onset"][struck["pitch"] == 60][0]
+    scene.frame_set(round(5.5 + (onset + 0.1) * 24))
+    assert abs((rest - tops(keys[60]))[:, 2].max() - KEY_DIP) < 0.2e-3
+    scene.frame_set(0)
+    assert abs(rest - tops(keys[60])).max() < 1e-5
 
 
 def test_selected_objects_with_some_keys_missing(scene, ready):
