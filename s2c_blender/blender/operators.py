@@ -2,16 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The buttons beside Generate; the work is done by plain functions."""
 
-from pathlib import Path
-
 import bpy
-from bpy.props import BoolProperty, StringProperty
-from bpy_extras.io_utils import ExportHelper
+from bpy.props import StringProperty
 
 from ..errors import UserError
 from . import apply, job, takes
-from .button import Button, look_at, redraw, shown_rig
-from .export import export_fbx
+from .button import Button, look_at, redraw
+from .export_ui import PIANO_HANDS_OT_export_fbx
 from .preferences import EXTENSION
 
 
@@ -67,40 +64,6 @@ class PIANO_HANDS_OT_fit_range(Button, bpy.types.Operator):
         scene = context.scene
         if take := takes.active(scene):
             scene.frame_end = max(scene.frame_end, takes.range_of(take, scene)[1])
-        return {"FINISHED"}
-
-
-class PIANO_HANDS_OT_export_fbx(Button, ExportHelper, bpy.types.Operator):
-    """Write the keyed hands to an FBX file for a game engine or another program, over the scene's frame range"""
-
-    bl_idname = "piano_hands.export_fbx"
-    bl_label = "Export FBX"
-
-    filename_ext = ".fbx"
-    filter_glob: StringProperty(default="*.fbx", options={"HIDDEN"})
-    piano: BoolProperty(
-        name="Piano", description="Also export the keyboard and the pedal, which makes the file larger", default=False
-    )
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        if reason := super().disabled_reason(context):
-            return reason
-        piano = context.scene.piano_hands.rig
-        if not piano:
-            return "There is no rig to export: generate hands first"
-        hands = [child for child in piano.children if child.type == "ARMATURE"]
-        keyed = any(hand.animation_data and hand.animation_data.action for hand in hands)
-        return "" if keyed else "The hands have no keyframes yet: press Insert Keyframes or Generate first"
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        path = Path(bpy.path.abspath(self.filepath))
-        try:
-            found = shown_rig(context) or apply.wanted_rig(context.scene)
-            export_fbx(found, context.scene, path, piano=self.piano)
-        except UserError as error:
-            return self.refuse(error)
-        self.report({"INFO"}, f"Exported {path.name}")
         return {"FINISHED"}
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""FBX by round trip, video, saved files: whole or absent."""
+"""Exports, video, saved files: whole or absent. What exported files hold is in test_export_formats.py."""
 
 import os
 import shutil
@@ -8,7 +8,6 @@ import signal
 import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy")
@@ -16,7 +15,6 @@ bpy = pytest.importorskip("bpy")
 from s2c_blender.blender import export, keying, render, rig  # noqa: E402
 from s2c_blender.blender import scene as scenes  # noqa: E402
 from s2c_blender.blender.render import Look, find_camera, render_video  # noqa: E402
-from s2c_blender.core.hand import JOINTS  # noqa: E402
 from s2c_blender.errors import ENVIRONMENT, UserError  # noqa: E402
 from tests.blender.sample import clicks, waving  # noqa: E402
 
@@ -28,43 +26,6 @@ def played(scene) -> rig.Rig:
     found = rig.add_rig(scene)
     scenes.cover(scene, keying.key_take(found, waving(1.0), scene, 0.0), only=True)
     return found
-
-
-def heads(armature, frames) -> np.ndarray:
-    """Bone heads in the world [T, 16, 3]."""
-    found = []
-    for frame in frames:
-        bpy.context.scene.frame_set(frame)
-        place = bpy.context.evaluated_depsgraph_get().id_eval_get(armature).matrix_world
-        found.append([place @ armature.pose.bones[joint].head for joint in JOINTS])
-    return np.array(found)
-
-
-def test_fbx_round_trip(scene, played, tmp_path: Path):
-    frames = (0, 7, 12, 24)
-    before = {side: heads(played.hands[side], frames) for side in (0, 1)}
-    path = tmp_path / "hands.fbx"
-    export.export_fbx(played, scene, path)
-    assert [p.name for p in tmp_path.iterdir()] == ["hands.fbx"]
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    bpy.context.scene.render.fps = 24
-    bpy.ops.import_scene.fbx(filepath=str(path), anim_offset=0.0)
-    armatures = {o.name: o for o in bpy.data.objects if o.type == "ARMATURE"}
-    assert set(armatures) == {"Hand.L", "Hand.R"}
-    for side, name in rig.HANDS.items():
-        assert len(armatures[name].data.bones) == 16
-        assert np.abs(heads(armatures[name], frames) - before[side]).max() < 1e-5
-    assert not any(o.name.startswith("Key.") for o in bpy.data.objects)
-
-
-def test_fbx_with_the_piano(scene, played, tmp_path):
-    path = tmp_path / "all.fbx"
-    export.export_fbx(played, scene, path, piano=True)
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    bpy.ops.import_scene.fbx(filepath=str(path), anim_offset=0.0)
-    keys = [o for o in bpy.data.objects if o.name.startswith("Key.")]
-    assert len(keys) == 88
-    assert any(o.animation_data for o in keys)
 
 
 def test_exporting_keeps_what_is_selected(scene, played, tmp_path):
@@ -81,8 +42,8 @@ def test_a_failed_export_leaves_the_old_file(scene, played, tmp_path, monkeypatc
     path = tmp_path / "hands.fbx"
     path.write_bytes(b"old")
 
-    def half(filepath, **_settings):
-        Path(filepath).write_bytes(b"half")
+    def half(_operator, path, **_settings):
+        Path(path).write_bytes(b"half")
         raise RuntimeError("Error: Python: Traceback ...\nOSError: [Errno 28] No space left on device\nLocation: x.py")
 
     monkeypatch.setattr(export, "_write", half)
