@@ -171,6 +171,55 @@ def test_thousands_of_notes_are_quick(scene, hands):
     assert built < 3.0
 
 
+@pytest.mark.parametrize("kind", ["fbx", "glb"])
+def test_an_uncut_roll_survives_export_and_import(scene, hands, tmp_path, kind):
+    scenes.set_fps(scene, 30.0)
+    scene.frame_start, scene.frame_end = 1, 60
+    root = roll.build(
+        hands.piano, playing(), keying.scene_clock(scene, 1.0), "take-001", roll.Style(cut=False, lines=False)
+    )
+    right = next(o for o in root.children_recursive if o.name.endswith(".R"))
+    wanted = {}
+    for frame in (1, 25, 60):
+        scene.frame_set(frame)
+        wanted[frame] = bounds(right)
+    for obj in scene.objects:
+        obj.select_set(obj == root or obj in root.children_recursive)
+    path = str(tmp_path / f"roll.{kind}")
+    if kind == "fbx":
+        bpy.ops.export_scene.fbx(
+            filepath=path,
+            use_selection=True,
+            object_types={"MESH", "EMPTY"},
+            apply_scale_options="FBX_SCALE_ALL",
+            bake_anim_use_nla_strips=False,
+            bake_anim_use_all_actions=False,
+            bake_anim_simplify_factor=0.0,
+        )
+    else:
+        bpy.ops.export_scene.gltf(filepath=path, use_selection=True, export_animation_mode="ACTIVE_ACTIONS")
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scenes.set_fps(bpy.context.scene, 30.0)
+    if kind == "fbx":
+        bpy.ops.import_scene.fbx(filepath=path, anim_offset=0.0)
+    else:
+        bpy.ops.import_scene.gltf(filepath=path)
+    right = next(o for o in bpy.context.scene.objects if o.name.endswith(".R"))
+    errors = []
+    for frame, before in wanted.items():
+        bpy.context.scene.frame_set(frame)
+        errors.append(np.abs(bounds(right) - before).max())
+    print(f"{kind}: {max(errors) * 1e3:.4f} mm")
+    assert max(errors) < 1e-5
+
+
+def bounds(obj) -> np.ndarray:
+    """Lowest and highest world coordinates of a mesh [2, 3]."""
+    matrix = np.array(obj.matrix_world)
+    points = np.array([v.co for v in obj.data.vertices]) @ matrix[:3, :3].T + matrix[:3, 3]
+    return np.stack([points.min(axis=0), points.max(axis=0)])
+
+
 def corners_of_keys(motion) -> list[np.ndarray]:
     x, top = key_x(motion.notes["pitch"]), key_top(motion.notes["pitch"])
     return [np.stack([x + s * WHITE_PITCH / 2, np.full(len(x), y), top], 1) for s in (-1, 1) for y in (0, WHITE_LENGTH)]
