@@ -16,15 +16,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import keyboard, metrics
 from .hand import FINGER_JOINTS
 
 TOLERANCE = 5e-4  # m
 EXACT = 0.4  # of the tolerance, at the fingertip of a finger that presses or lets go of its key
+_EDGE = 0.05  # of the tolerance, at a fingertip that within the tolerance would press a key or not, or another one
 _STAGES = (0.45, 0.9, 0.98, 1.0, 1.0)  # of the tolerance, spent after location, wrist, and a finger's three joints
 _SPANS = (2, 3, 4, 5, 6, 8, 10, 13, 17, 24, 32)  # frames between two keys that are tried
 _PROBES = (0.25, 0.5, 0.75)  # where
 _LOOSE = 1.6  # a span is tried with the motion's own values; fitted ones are that much nearer
 _SAFE = 0.98  # of the tolerance, for what the kinematics of small turns leave out
+_STROKE = 1  # frames around those moments in which a finger is on its way through its key
 _BLOCK = 6000  # frames done at once; keys between blocks are the motion's own
 _PIN = 1e8  # weight of what must not move
 
@@ -124,11 +127,12 @@ def _collect(knots: list[np.ndarray], values: np.ndarray, slopes: np.ndarray) ->
 
 def _reduce_block(channels: np.ndarray, bones: Bones, exact: np.ndarray, tolerance: float) -> list[Keys]:
     values, slopes = _curves(channels)
-    location, turn, joints = _levers(values.astype(np.float32), bones)
-    limit = np.full((5, 2 * len(channels) - 1), tolerance * _SAFE, np.float32)
+    truth = _halves(values, slopes)
+    location, turn, joints, pads = _levers(truth.astype(np.float32), bones)
+    limit = np.full((5, truth.shape[2]), tolerance * _SAFE, np.float32)
     limit[:, ::2][exact.T] *= EXACT
-    everywhere = np.full((1, limit.shape[1]), tolerance * _SAFE, np.float32)
-    everywhere[:, ::2][exact.any(1)[None]] *= EXACT
+    limit[_on_edge(pads, exact, tolerance)] = tolerance * _EDGE
+    everywhere = limit.min(0, keepdims=True)
     error = np.zeros((3, 1, limit.shape[1]), np.float32)
     keys: dict[int, Keys] = {}
 
@@ -278,12 +282,38 @@ def _halves(values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     return halves
 
 
-def _between(array: np.ndarray) -> np.ndarray:
-    """Frames [..., T] to half frames [..., 2 T - 1] by straight lines."""
-    halves = np.empty((*array.shape[:-1], 2 * array.shape[-1] - 1), array.dtype)
-    halves[..., ::2] = array
-    halves[..., 1::2] = (array[..., 1:] + array[..., :-1]) / 2
-    return halves
+def _on_edge(pads: np.ndarray, exact: np.ndarray, tolerance: float) -> np.ndarray:
+    """Where the tolerance could change which keys are pressed: [5, H]; pads [3, 5, H] in the piano frame.
+
+    That is where a pad moved by the tolerance along an axis presses another key or none, and where a finger that has
+    nothing to play sweeps over an edge: how long it is past that edge decides whether it is heard.
+    """
+    low = pads[2] < keyboard.BLACK_HEIGHT
+    points = pads[:, low].T
+    before = _pressed(points)
+    changes = np.zeros(len(points), bool)
+    for move in tolerance * np.concatenate([np.eye(3), -np.eye(3)]):
+        changes |= _pressed(points + move) != before
+    edge, pressed = np.zeros(low.shape, bool), np.zeros(low.shape, int)
+    edge[low], pressed[low] = changes, before
+    playing = np.zeros(low.shape, bool)
+    playing[:, ::2] = exact.T
+    sweeps = np.zeros(low.shape, bool)
+    sweeps[:, 1:] = np.diff(pressed, axis=1) != 0
+    return edge | (_around(sweeps, 2) & ~_around(playing, 2 * _STROKE))
+
+
+def _around(mask: np.ndarray, reach: int) -> np.ndarray:
+    """`mask` [5, H] and what lies within `reach` of it."""
+    sums = np.cumsum(np.pad(mask, ((0, 0), (reach + 1, reach))), axis=1)
+    return sums[:, 2 * reach + 1 :] > sums[:, : -2 * reach - 1]
+
+
+def _pressed(points: np.ndarray) -> np.ndarray:
+    """Pitch that each point [n, 3] holds down, 0 for none: as metrics hears presses."""
+    pitch = metrics.key_under(points)
+    floor = keyboard.key_top(pitch) - keyboard.drop_at(points[:, 1], keyboard.DIP_ANGLE / 2)
+    return np.where(points[:, 2] < floor, pitch, 0)
 
 
 def _apply(levers: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -291,18 +321,19 @@ def _apply(levers: np.ndarray, values: np.ndarray) -> np.ndarray:
     return levers[:, 0] * values[0] + levers[:, 1] * values[1] + levers[:, 2] * values[2]
 
 
-def _levers(values: np.ndarray, bones: Bones) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-    """What a unit of each channel does to the fingertips, in the wrist's frame: arrays [3, 3 channels, F, H].
+def _levers(values: np.ndarray, bones: Bones) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:
+    """What a unit of each channel does to the fingertips, in the wrist's frame, arrays [3, 3 channels, F, H]; the pads.
 
-    values [17, 3, T] -> of the location (the same for all fingertips, F = 1), of the wrist, of a finger's three joints.
+    values [17, 3, H] -> levers of the location (the same for all fingertips, F = 1), of the wrist, of a finger's three
+    joints; pads [3, 5, H] in the armature's space.
     """
     axes, heads, pads = (np.asarray(a, np.float32) for a in (bones.axes, bones.heads, bones.pads))
-    sin, cos = np.sin(values[1:]), np.cos(values[1:])  # [16, 3, T]
+    sin, cos, halves = np.sin(values[1:]), np.cos(values[1:]), values.shape[2]
     joints, origins, befores = [], [], []
-    frames, origin = None, np.broadcast_to((heads[FINGER_JOINTS[:, 0]] - heads[0]).T[:, :, None], (3, 5, sin.shape[2]))
+    frames, origin = None, np.broadcast_to((heads[FINGER_JOINTS[:, 0]] - heads[0]).T[:, :, None], (3, 5, halves))
     for level in range(3):
         which = FINGER_JOINTS[:, level]
-        rest = np.broadcast_to(axes[which].transpose(1, 2, 0)[..., None], (3, 3, 5, sin.shape[2]))
+        rest = np.broadcast_to(axes[which].transpose(1, 2, 0)[..., None], (3, 3, 5, halves))
         if level:
             step = (heads[which] - heads[FINGER_JOINTS[:, level - 1]]).T[None, :, :, None]
             origin = origin + (frames * step).sum(1)
@@ -315,15 +346,17 @@ def _levers(values: np.ndarray, bones: Bones) -> tuple[np.ndarray, np.ndarray, l
     for level in range(3):
         which = FINGER_JOINTS[:, level]
         hinges = _product(befores[level], _hinges(sin[which], cos[which]))
-        joints.append(_between(_cross(hinges, (tips - origins[level])[:, None])))
-    rest = np.broadcast_to(axes[0][..., None, None], (3, 3, 1, sin.shape[2]))
+        joints.append(_cross(hinges, (tips - origins[level])[:, None]))
+    rest = np.broadcast_to(axes[0][..., None, None], (3, 3, 1, halves))
     wrist = _turned(sin[:1], cos[:1]).swapaxes(0, 1)  # back into the wrist's own frame
     turn = _cross(_product(_product(rest, wrist), _hinges(sin[:1], cos[:1])), tips[:, None])
-    return _between(_product(rest, wrist)), _between(turn), joints
+    forth = _product(_product(rest, wrist.swapaxes(0, 1)), rest.swapaxes(0, 1))
+    places = heads[0][:, None, None] + (rest * values[0][None, :, None]).sum(1)
+    return _product(rest, wrist), turn, joints, places + (forth * tips[None]).sum(1)
 
 
 def _turned(sin: np.ndarray, cos: np.ndarray) -> np.ndarray:
-    """Rotations [3, 3, F, T] by XYZ Euler angles, from their sines and cosines [F, 3, T]."""
+    """Rotations [3, 3, F, H] by XYZ Euler angles, from their sines and cosines [F, 3, H]."""
     (sx, sy, sz), (cx, cy, cz) = sin.swapaxes(0, 1), cos.swapaxes(0, 1)
     return np.stack(
         [
@@ -335,7 +368,7 @@ def _turned(sin: np.ndarray, cos: np.ndarray) -> np.ndarray:
 
 
 def _hinges(sin: np.ndarray, cos: np.ndarray) -> np.ndarray:
-    """Axes [3, 3 angles, F, T] about which the three Euler angles turn, before the rotation itself."""
+    """Axes [3, 3 angles, F, H] about which the three Euler angles turn, before the rotation itself."""
     (_, sy, sz), (_, cy, cz) = sin.swapaxes(0, 1), cos.swapaxes(0, 1)
     none, one = np.zeros_like(sy), np.ones_like(sy)
     return np.stack([np.stack([cy * cz, -sz, none]), np.stack([cy * sz, cz, none]), np.stack([-sy, none, one])])
