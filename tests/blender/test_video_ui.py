@@ -6,7 +6,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from s2c_blender.blender import piano_model, piano_model_ui, preview, register, rig, roll, takes, video_ui  # noqa: E402
+from s2c_blender.blender import piano_model, preview, register, rig, roll, takes  # noqa: E402
 from s2c_blender.core.keyboard import KEY_DIP  # noqa: E402
 from tests.blender.sample import waving  # noqa: E402
 from tests.blender.test_piano_model import key_errors, make_model, tops  # noqa: E402
@@ -15,10 +15,8 @@ REPORT = {"seed": 1, "generator": "pianist", "source": "waving", "key_accuracy":
 
 
 @pytest.fixture
-def ready(scene, monkeypatch):
+def ready(scene):
     """A scene with a rig and a take, the extension registered."""
-    ours = [module for module in (video_ui, piano_model_ui) if module not in register.MODULES]
-    monkeypatch.setattr(register, "MODULES", (*register.MODULES, *ours))
     register.register()
     hands = rig.add_rig(scene)
     takes.add(scene, waving(3.0), REPORT, 5.5)
