@@ -8,7 +8,6 @@ from bpy.props import StringProperty
 from ..errors import UserError
 from . import apply, job, takes
 from .button import Button, look_at, redraw
-from .export_ui import PIANO_HANDS_OT_export_fbx
 from .preferences import EXTENSION
 
 
@@ -83,7 +82,6 @@ CLASSES = (
     PIANO_HANDS_OT_add_rig,
     PIANO_HANDS_OT_choose_file,
     PIANO_HANDS_OT_fit_range,
-    PIANO_HANDS_OT_export_fbx,
     PIANO_HANDS_OT_show_preferences,
 )
 

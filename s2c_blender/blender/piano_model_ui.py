@@ -206,6 +206,7 @@ class PIANO_HANDS_OT_show_own_piano(_NeedsRig, bpy.types.Operator):
 
 class _Model(Sidebar):
     bl_label = "Piano Model"
+    bl_order = 7
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:

@@ -4,9 +4,37 @@
 
 import bpy
 
-from . import generating, job, operators, panel, preferences, preview, properties, takes, takes_ui
+from . import (
+    export_ui,
+    generating,
+    ghost,
+    job,
+    operators,
+    panel,
+    piano_model_ui,
+    preferences,
+    preview,
+    properties,
+    takes,
+    takes_ui,
+    video_ui,
+)
 
-MODULES = (preferences, takes, properties, preview, job, generating, operators, panel, takes_ui)
+MODULES = (
+    preferences,
+    takes,
+    properties,
+    preview,
+    job,
+    generating,
+    operators,
+    panel,
+    ghost,
+    takes_ui,
+    video_ui,
+    export_ui,
+    piano_model_ui,
+)
 COMMAND = "piano_hands"
 
 _command = None  # handle of the registered command

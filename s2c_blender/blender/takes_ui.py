@@ -6,7 +6,7 @@ import bpy
 from bpy.props import IntProperty
 
 from ..errors import UserError
-from . import apply, job, preview, resync, takes
+from . import apply, ghost, job, preview, resync, takes
 from .button import Button, no_take, redraw, shown_rig
 from .panel import MAIN, Sidebar, in_sidebars, sentence
 
@@ -167,6 +167,7 @@ class _Takes(Sidebar):
         shown = bool(settings.rig) and preview.is_shown(settings.rig)
         column.operator("piano_hands.preview", icon="HIDE_OFF" if shown else "HIDE_ON", depress=shown)
         column.operator("piano_hands.insert_keys", icon="KEYFRAME_HLT")
+        ghost.draw_settings(layout, context)
         column = layout.column(align=True)
         column.operator("piano_hands.regenerate", text=_frames_anew(settings, scene), icon="DUPLICATE")
         column.operator("piano_hands.solve_keys", icon="CON_KINEMATIC")

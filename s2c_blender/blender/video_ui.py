@@ -219,6 +219,7 @@ class PIANO_HANDS_OT_add_camera(_NeedsTake, bpy.types.Operator):
 
 class _Video(Sidebar):
     bl_label = "Video"
+    bl_order = 5
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:

@@ -20,8 +20,8 @@ bpy = pytest.importorskip("bpy", reason="needs the bpy module")
 from s2c_blender.audio.midi import write_midi  # noqa: E402
 from s2c_blender.blender import apply, job, orders, panel, preview, properties, register, takes  # noqa: E402
 from s2c_blender.blender.button import Button  # noqa: E402
+from s2c_blender.blender.export_ui import PIANO_HANDS_OT_export_fbx as ExportFbx  # noqa: E402
 from s2c_blender.blender.generating import PIANO_HANDS_OT_generate as Generate  # noqa: E402
-from s2c_blender.blender.operators import PIANO_HANDS_OT_export_fbx as ExportFbx  # noqa: E402
 from s2c_blender.blender.preferences import Defaults, trim_cache  # noqa: E402
 from s2c_blender.blender.source import chosen_part, source_name  # noqa: E402
 from s2c_blender.blender.takes_ui import PIANO_HANDS_OT_insert_keys as InsertKeys  # noqa: E402
