@@ -290,10 +290,12 @@ def _on_edge(pads: np.ndarray, exact: np.ndarray, tolerance: float) -> np.ndarra
     """
     low = pads[2] < keyboard.BLACK_HEIGHT
     points = pads[:, low].T
-    before = _pressed(points)
+    pitch = metrics.key_under(points)
+    before = _pressed(points, pitch)
     changes = np.zeros(len(points), bool)
     for move in tolerance * np.concatenate([np.eye(3), -np.eye(3)]):
-        changes |= _pressed(points + move) != before
+        under = metrics.key_under(points + move) if move[:2].any() else pitch
+        changes |= _pressed(points + move, under) != before
     edge, pressed = np.zeros(low.shape, bool), np.zeros(low.shape, int)
     edge[low], pressed[low] = changes, before
     playing = np.zeros(low.shape, bool)
@@ -309,9 +311,8 @@ def _around(mask: np.ndarray, reach: int) -> np.ndarray:
     return sums[:, 2 * reach + 1 :] > sums[:, : -2 * reach - 1]
 
 
-def _pressed(points: np.ndarray) -> np.ndarray:
-    """Pitch that each point [n, 3] holds down, 0 for none: as metrics hears presses."""
-    pitch = metrics.key_under(points)
+def _pressed(points: np.ndarray, pitch: np.ndarray) -> np.ndarray:
+    """Which points [n, 3] hold down the key `pitch` [n] that is under them: that pitch, else 0; as metrics hears it."""
     floor = keyboard.key_top(pitch) - keyboard.drop_at(points[:, 1], keyboard.DIP_ANGLE / 2)
     return np.where(points[:, 2] < floor, pitch, 0)
 
