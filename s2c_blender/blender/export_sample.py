@@ -10,9 +10,9 @@ import bpy
 import numpy as np
 
 from ..core.timing import Clock
-from . import preview
 
 TIMELINE, RANGE, TAKE = "TIMELINE", "RANGE", "TAKE"
+_TRANSFORMS = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale")
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,31 @@ def _watching(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) -> It
         yield watched
     finally:
         bpy.data.scenes.remove(watched)
-        if preview.is_shown(objects[0]):
-            preview.pose(objects[0], scene)
+
+
+@contextmanager
+def poses_kept(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) -> Iterator[None]:
+    """Playing objects in another scene moves them; afterwards they are posed as before, without keyframes too."""
+    before = _channels(objects)
+    try:
+        yield
+    finally:
+        for owner, name, value in before:
+            if tuple(getattr(owner, name)) != value:
+                setattr(owner, name, value)
+        for layer in scene.view_layers:
+            layer.update()
+
+
+def _channels(objects: Sequence[bpy.types.Object]) -> list[tuple[bpy.types.Object | bpy.types.PoseBone, str, tuple]]:
+    """Where the objects, their parents and bones are: owner, property, value."""
+    owners: dict[bpy.types.Object, None] = {}
+    for obj in objects:
+        while obj and obj not in owners:
+            owners[obj] = None
+            obj = obj.parent
+    bones = [bone for obj in owners if obj.type == "ARMATURE" for bone in obj.pose.bones]
+    return [(owner, name, tuple(getattr(owner, name))) for owner in (*owners, *bones) for name in _TRANSFORMS]
 
 
 def quaternions(matrices: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from mathutils import Matrix
 from ..core.curves import one_sheet
 from ..core.notes import LEFT, RIGHT
 from . import actions
-from .export_sample import Sampled, Times, quaternions, sample
+from .export_sample import Sampled, Times, poses_kept, quaternions, sample
 from .rig import PIANO, Rig
 
 ROOT = "root"
@@ -63,23 +63,26 @@ def staged(rig: Rig, scene: bpy.types.Scene, wanted: Wanted, times: Times, name:
     parts = {side: _meshes(hand) if wanted.mesh else [] for side, hand in hands.items()}
     keys = [*rig.keys.values(), *([rig.pedal] if rig.pedal else [])] if wanted.piano else []
     rigid = [part for found in parts.values() for part in found if not _skins(part)]
-    sampled = sample(scene, rig.piano, [*hands.values(), *rigid, *keys], times.scene_frames)
-    build = _Build(wanted, times, sampled, name)
-    try:
-        if wanted.single:
-            for side, hand in hands.items():
-                build.add_hand(hand, parts[side], _SIDES[side])
-            for key in keys:
-                build.add_rigid(key, key.name.replace(".", "_"), mesh=wanted.mesh)
-            build.skeleton(SKELETON)
-        else:
-            for side, hand in hands.items():
-                build.add_hand(hand, parts[side], "")
-                build.skeleton(hand.name)
-            build.loose(keys)
-        yield Stage(build.scene, build.skeletons)
-    finally:
-        build.strike()
+    watched = [*hands.values(), *rigid, *keys]
+    with poses_kept(scene, [rig.piano, *watched]):
+        build = _Build(wanted, times, sample(scene, rig.piano, watched, times.scene_frames), name)
+        try:
+            if wanted.single:
+                for side, hand in hands.items():
+                    build.add_hand(hand, parts[side], _SIDES[side])
+                for key in keys:
+                    build.add_rigid(key, key.name.replace(".", "_"), mesh=wanted.mesh)
+                build.skeleton(SKELETON)
+            else:
+                for side, hand in hands.items():
+                    build.add_hand(hand, parts[side], "")
+                    build.skeleton(hand.name)
+                build.loose(keys)
+            # Files keep a pose beside the animation, and take that for the rest pose where there is no skin.
+            build.scene.frame_set(times.first - 1)
+            yield Stage(build.scene, build.skeletons)
+        finally:
+            build.strike()
 
 
 def _meshes(hand: bpy.types.Object) -> list[bpy.types.Object]:
@@ -158,7 +161,9 @@ class _Build:
             copy.rotation_mode = "QUATERNION"
             copy.matrix_basis = Matrix(world[0])
             if np.ptp(world, axis=0).max() > _STILL:
-                self._key(actions.take_curves(self._action(obj.name), copy), "", copy.name, world)
+                self._key(
+                    actions.take_curves(self._action(obj.name), copy), "", copy.name, np.concatenate([world[:1], world])
+                )
 
     def strike(self) -> None:
         """Remove everything and give the names back."""
@@ -190,17 +195,19 @@ class _Build:
             bpy.ops.object.mode_set(mode="OBJECT")
 
     def _pose(self, obj: bpy.types.Object) -> None:
+        """Bake the bones' movements, with the rest pose a frame before."""
         new = actions.take_curves(self._action(obj.name), obj)
         rests = {bone.name: np.array(bone.matrix_local, float) for bone in obj.data.bones}
         worlds = {ROOT: rests[ROOT]} | {bone.name: bone.world for bone in self._bones}
         for bone in self._bones:
             at_rest = np.linalg.inv(rests[bone.parent]) @ rests[bone.name]
             moved = np.linalg.inv(worlds[bone.parent]) @ worlds[bone.name]
-            self._key(new, f'pose.bones["{bone.name}"].', bone.name, np.linalg.inv(at_rest) @ moved)
+            local = np.concatenate([np.eye(4)[None], np.linalg.inv(at_rest) @ moved])
+            self._key(new, f'pose.bones["{bone.name}"].', bone.name, local)
 
     def _key(self, new: actions.NewCurve, path: str, group: str, local: np.ndarray) -> None:
-        """Key matrices [T, 4, 4] on every frame; a scale only where there is one."""
-        frames = np.arange(self.times.first, self.times.last + 1)
+        """Key matrices [T, 4, 4] on every frame, the first before them; a scale only where there is one."""
+        frames = np.arange(self.times.first - 1, self.times.last + 1)
         scale = np.linalg.norm(local[:, :3, :3], axis=1)
         turned = one_sheet(quaternions(local[:, :3, :3] / scale[:, None]))
         channels = {"location": local[:, :3, 3], "rotation_quaternion": turned}

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Exported hands by round trip: fingertips against the motion they were keyed from, times read from the files."""
 
-import os
+import json
+import re
+import struct
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +13,13 @@ import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy")
-from mathutils import Matrix  # noqa: E402
+from mathutils import Matrix, Vector  # noqa: E402
 
-from s2c_blender.blender import actions, export, keying, rig, strips  # noqa: E402
+from s2c_blender.blender import export, keying, rig, strips  # noqa: E402
 from s2c_blender.blender import scene as scenes  # noqa: E402
 from s2c_blender.blender.export import Options  # noqa: E402
 from s2c_blender.core import curves  # noqa: E402
 from s2c_blender.core.hand import FINGER_JOINTS, JOINTS, forward_kinematics  # noqa: E402
-from s2c_blender.core.keyboard import DIP_ANGLE  # noqa: E402
 from s2c_blender.core.motion import HandMotion  # noqa: E402
 from s2c_blender.errors import UserError  # noqa: E402
 from tests.blender.sample import clicks, waving  # noqa: E402
@@ -42,7 +43,7 @@ class Played:
 
 
 def bend_as_engines_do(played: Played) -> None:
-    """Without Preserve Volume, which no file format knows: joints that bend look up to 4 mm different, tips the same."""
+    """Without Preserve Volume, which no file format knows: bent joints look up to 4 mm different, tips the same."""
     for hand in played.rig.hands.values():
         for mesh in hand.children:
             for modifier in mesh.modifiers:
@@ -76,7 +77,7 @@ def wanted_pads(played: Played, times: np.ndarray) -> np.ndarray:
 def skeletons() -> dict[int, tuple]:
     """Side -> armature of the open file, and what its bones' names end with."""
     found = {o.name: o for o in bpy.data.objects if o.type == "ARMATURE"}
-    pairs = {side: (found.get(name), "") for side, name in rig.HANDS.items()}
+    pairs = {side: (found.get(name) or found.get(name.replace(".", "_")), "") for side, name in rig.HANDS.items()}
     if not any(armature for armature, _ in pairs.values()):
         (one,) = found.values()
         pairs = {side: (one, suffix) for side, suffix in ((0, "_l"), (1, "_r"))}
@@ -224,7 +225,7 @@ TURNED = Matrix.Translation((3.0, -2.0, 0.5)) @ Matrix.Rotation(0.7, 4, "Z") @ M
 
 @pytest.mark.parametrize("preset", list(export.PRESETS))
 def test_presets(scene, tmp_path, preset):
-    """A piano somewhere, turned and larger: nothing in the file is scaled, every skeleton has a root, tips are right."""
+    """A piano somewhere, turned and larger: nothing in the file is scaled, skeletons have a root, tips are right."""
     played = play(scene, 25.0, place=TURNED)
     path = tmp_path / "hands.fbx"
     export.export_fbx(played.rig, scene, path, Options(preset))
@@ -259,3 +260,210 @@ def nearest(points: np.ndarray, others: np.ndarray) -> float:
     from scipy.spatial import cKDTree
 
     return float(cKDTree(others).query(points[::10])[0].max())
+
+
+def laid_at(seconds: float) -> float:
+    """Frames a second at which an importer laid the keys of a file that ends at `seconds`."""
+    animated = [o for o in bpy.data.objects if o.type == "ARMATURE" and o.animation_data and o.animation_data.action]
+    return max(float(o.animation_data.action.frame_range[1]) for o in animated) / seconds
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("rate", RATES)
+def test_gltf(scene, tmp_path, rate, single):
+    fps = RATES[rate]
+    played = play(scene, fps, place=TURNED)
+    frames = np.arange(scene.frame_start, scene.frame_end + 1)
+    path = tmp_path / "hands.glb"
+    export.export_gltf(played.rig, scene, path, Options(single=single))
+    told, times = gltf_times(path)
+    assert len(told["animations"]) == 1 and len(told["skins"]) == (1 if single else 2)
+    for found in times:
+        assert len(found) == len(frames)
+        assert np.abs(found - frames / fps).max() < 2e-7  # single precision
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.import_scene.gltf(filepath=str(path))
+    pads = read_pads(frames * (laid_at(frames[-1] / fps) / fps), played.rests)
+    assert np.abs(pads - wanted_pads(played, (frames - played.frame) / fps)).max() < NEAR / 10
+
+
+def gltf_times(path: Path) -> tuple[dict, list[np.ndarray]]:
+    """What a .glb file tells, and the times (s) of its keyframes, an array for each channel."""
+    data = path.read_bytes()
+    (length,) = struct.unpack_from("<I", data, 12)
+    told, binary = json.loads(data[20 : 20 + length]), data[28 + length :]
+    times = []
+    for animation in told["animations"]:
+        for sampler in animation["samplers"]:
+            accessor = told["accessors"][sampler["input"]]
+            start = told["bufferViews"][accessor["bufferView"]].get("byteOffset", 0) + accessor.get("byteOffset", 0)
+            times.append(np.frombuffer(binary, np.float32, accessor["count"], start))
+    return told, times
+
+
+@pytest.mark.skipif(not export.has_usd(), reason="this build of Blender has no USD")
+@pytest.mark.parametrize("rate", RATES)
+def test_usd(scene, tmp_path, rate):
+    fps = RATES[rate]
+    played = play(scene, fps)
+    frames = np.arange(scene.frame_start, scene.frame_end + 1)
+    path = tmp_path / "hands.usda"  # the same in text, to read the rate in it
+    export.export_usd(played.rig, scene, path)
+    told = dict(
+        re.findall(r"^ +(timeCodesPerSecond|startTimeCode|endTimeCode|metersPerUnit) = (\S+)", path.read_text(), re.M)
+    )
+    assert float(told["timeCodesPerSecond"]) == pytest.approx(fps, rel=1e-6)
+    assert (float(told["startTimeCode"]), float(told["endTimeCode"])) == (frames[0], frames[-1])
+    assert float(told["metersPerUnit"]) == 1
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.usd_import(filepath=str(path))
+    pads = read_pads(frames, played.rests)
+    assert np.abs(pads - wanted_pads(played, (frames - played.frame) / fps)).max() < EXACT
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_bvh(scene, tmp_path, rate):
+    fps = RATES[rate]
+    played = play(scene, fps)
+    path = tmp_path / "hands.bvh"
+    export.export_bvh(played.rig, scene, path, Options(zero="RANGE"))
+    frames = np.arange(scene.frame_start, scene.frame_end + 1)
+    count, seconds = re.search(r"Frames: (\d+)\nFrame Time: ([\d.]+)", path.read_text()).groups()
+    assert (int(count), float(seconds)) == (len(frames), pytest.approx(1 / fps, abs=1e-6))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scenes.set_fps(bpy.context.scene, fps)
+    bpy.ops.import_anim.bvh(filepath=str(path), axis_forward="Y", axis_up="Z", frame_start=1, use_fps_scale=False)
+    pads = read_pads(np.arange(1, len(frames) + 1), played.rests)
+    assert np.abs(pads - wanted_pads(played, (frames - played.frame) / fps)).max() < NEAR / 10
+
+
+@pytest.mark.parametrize("preset", ["GENERIC", "UNREAL"])
+def test_keys_go_down_in_the_file(scene, tmp_path, preset):
+    """As objects, or as bones of the one skeleton; keys that are not played stay up."""
+    played = play(scene, 30.0, seconds=2.0)
+    path = tmp_path / "all.fbx"
+    export.export_fbx(played.rig, scene, path, Options(preset, piano=True))
+    wanted = {}
+    frames = range(3, 60, 3)
+    for pitch in (60, 62, 70):
+        tip = np.array(played.rig.keys[pitch].bound_box).min(axis=0)  # the front of the key, below
+        wanted[pitch] = []
+        for frame in frames:
+            scene.frame_set(frame)
+            wanted[pitch].append(np.array(played.rig.keys[pitch].matrix_world @ Vector(tip)))
+    assert np.ptp(wanted[60], axis=0).max() > 0.005 > 1e-9 > np.ptp(wanted[70], axis=0).max()
+    laid = open_fbx(path, 30.0) / 30.0
+    objects = {pitch: next(o for o in bpy.data.objects if o.name == f"Key.{pitch:03d}") for pitch in wanted}
+    if preset == "GENERIC":
+        keys = [o for o in bpy.data.objects if o.name.startswith("Key.")]
+        assert len(keys) == 88 and all(o.parent.name == "Piano" for o in keys)
+    else:
+        assert len(bpy.data.armatures) == 1
+        assert sum(name.startswith("Key_") for name in (b.name for b in bpy.data.armatures[0].bones)) == 88
+    for pitch, obj in objects.items():
+        for frame, place in zip(frames, wanted[pitch], strict=True):
+            bpy.context.scene.frame_set(round(frame * laid))
+            found = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
+            points = np.array([found.matrix_world @ v.co for v in found.data.vertices])
+            assert (points.min(axis=0)[1:] - place[1:]).max() < 1e-4, (pitch, frame)
+
+
+def test_one_hand_bones_only(scene, tmp_path):
+    played = play(scene, 30.0)
+    path = tmp_path / "left.fbx"
+    export.export_fbx(played.rig, scene, path, Options(hands=(0,), mesh=False))
+    open_fbx(path, 30.0)
+    (hand,) = bpy.data.objects
+    assert hand.name == "Hand.L" and len(hand.data.bones) == 17
+    frames = np.arange(5, 30)
+    pads = read_pads(frames, played.rests)
+    assert np.abs(pads[:, 0] - wanted_pads(played, (frames - played.frame) / 30)[:, 0]).max() < EXACT
+
+
+def test_only_deforming_bones(scene, tmp_path):
+    """A controller between wrist and finger stays out; the finger hangs on the wrist and moves as before."""
+    played = play(scene, 30.0)
+    hand = played.rig.hands[0]
+    hand.data.bones["index1"].use_deform = False
+    path = tmp_path / "left.fbx"
+    export.export_fbx(played.rig, scene, path, Options(hands=(0,), mesh=False))
+    open_fbx(path, 30.0)
+    bones = bpy.data.objects["Hand.L"].data.bones
+    assert "index1" not in bones and bones["index2"].parent == bones["wrist"]
+    frames = np.arange(5, 30)
+    pads = read_pads(frames, played.rests)
+    assert np.abs(pads[:, 0] - wanted_pads(played, (frames - played.frame) / 30)[:, 0]).max() < EXACT
+
+
+def test_units_of_the_scene(scene, tmp_path):
+    """A scene in which a unit is a centimetre: the file is in metres all the same."""
+    scene.unit_settings.scale_length = 0.01
+    played = play(scene, 30.0, place=Matrix.Scale(100.0, 4))
+    path = tmp_path / "hands.fbx"
+    export.export_fbx(played.rig, scene, path)
+    assert fbx_unit(path) == 100.0
+    open_fbx(path, 30.0)
+    frames = np.arange(5, 30)
+    pads = read_pads(frames, played.rests / 100)
+    assert np.abs(pads - wanted_pads(played, (frames - played.frame) / 30) / 100).max() < EXACT
+
+
+def state(scene) -> dict:
+    """Everything of a file that an export might leave changed."""
+    kinds = [c for name in dir(bpy.data) if isinstance(c := getattr(bpy.data, name), bpy.types.bpy_prop_collection)]
+    window, render, bones = bpy.context.window, scene.render, []
+    for armature in (o for o in scene.objects if o.type == "ARMATURE"):
+        bones += [np.array(bone.matrix).round(6).tolist() for bone in armature.pose.bones]
+    return {
+        "names": [sorted((i.name, i.users) for i in kind if isinstance(i, bpy.types.ID)) for kind in kinds],
+        "objects": {o.name: looks(o) for o in scene.objects},
+        "time": (scene.frame_current_final, scene.frame_start, scene.frame_end, render.fps, render.fps_base),
+        "shown": (window and window.scene.name, bpy.context.scene.name, bpy.context.mode),
+        "active": bpy.context.view_layer.objects.active,
+        "bones": bones,
+    }
+
+
+def looks(obj) -> tuple:
+    action = obj.animation_data and obj.animation_data.action
+    groups = tuple(group.name for group in obj.vertex_groups) if obj.type == "MESH" else ()
+    place = np.array(obj.matrix_world).round(6).tolist()
+    return (obj.data, obj.parent, obj.select_get(), place, action, len(obj.users_collection), groups)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_the_scene_stays_as_it_is(scene, tmp_path, monkeypatch, failing):
+    """After success and after failure, in pose mode too, at a frame between two."""
+    played = play(scene, 24000 / 1001)
+    bpy.ops.object.select_all(action="DESELECT")
+    hand = played.rig.hands[1]
+    hand.select_set(True)
+    bpy.context.view_layer.objects.active = hand
+    bpy.ops.object.mode_set(mode="POSE")
+    scene.frame_set(7, subframe=0.25)
+    hand.pose.bones["index1"].rotation_euler.x += 0.2  # posed, and not yet keyed
+    bpy.context.view_layer.update()
+    before = state(scene)
+    if failing:
+        write = export._write
+
+        def full(operator, path, **settings):
+            write(operator, path, **settings)
+            raise RuntimeError("Error: OSError: [Errno 28] No space left on device")
+
+        monkeypatch.setattr(export, "_write", full)
+    writers = {".fbx": export.export_fbx, ".glb": export.export_gltf, ".bvh": export.export_bvh}
+    if export.has_usd():
+        writers[".usdc"] = export.export_usd
+    for suffix, write_file in writers.items():
+        path = tmp_path / f"Scene{suffix}"  # as the scene is called, whose name the stage then borrows
+        options = Options("UNITY", piano=suffix == ".fbx", rate=60.0)
+        if failing:
+            with pytest.raises(UserError, match="disk is full"):
+                write_file(played.rig, scene, path, options)
+        else:
+            write_file(played.rig, scene, path, options)
+            assert path.stat().st_size > 10_000
+        assert state(scene) == before, suffix
+    left = [path for path in tmp_path.iterdir() if path.name != "textures"]  # which USD writes beside the file
+    assert len(left) == (0 if failing else len(writers))
