@@ -39,11 +39,16 @@ class Button:
         return {"CANCELLED"}
 
 
-def no_take(context: bpy.types.Context) -> str:
-    """Why nothing can be done with a take, "" when there is one."""
-    if not takes.active(context.scene):
-        return "Nothing was generated in this scene yet"
-    return "The scene is linked from another file and cannot be changed" if context.scene.library else ""
+class NeedsTake(Button):
+    """For what is done with the active take."""
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        if reason := super().disabled_reason(context):
+            return reason
+        if not takes.active(context.scene):
+            return "Nothing was generated in this scene yet"
+        return "The scene is linked from another file and cannot be changed" if context.scene.library else ""
 
 
 def redraw() -> None:

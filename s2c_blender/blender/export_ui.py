@@ -14,7 +14,7 @@ from ..core.notes import LEFT, RIGHT, Score
 from ..errors import UserError
 from ..outputs import one_sentence
 from . import apply, export, preview, takes
-from .button import Button, no_take, shown_rig
+from .button import Button, NeedsTake, shown_rig
 from .export_sample import RANGE, TAKE, TIMELINE
 from .panel import MAIN, Sidebar, in_sidebars
 
@@ -184,12 +184,8 @@ class PIANO_HANDS_OT_export_bvh(_ExportHands, bpy.types.Operator):
     filter_glob: StringProperty(default="*.bvh", options={"HIDDEN"})
 
 
-class _ExportTake(Button, ExportHelper):
+class _ExportTake(NeedsTake, ExportHelper):
     """Writes the active take's data; the scene has no part in it."""
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        return super().disabled_reason(context) or no_take(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         path = Path(bpy.path.abspath(self.filepath))

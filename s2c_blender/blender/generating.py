@@ -6,7 +6,7 @@ import bpy
 
 from ..errors import UserError
 from . import apply, job, orders
-from .button import Button, look_at, no_take, redraw
+from .button import Button, NeedsTake, look_at, redraw
 from .orders import Plan
 from .source import source_name
 
@@ -122,15 +122,7 @@ class PIANO_HANDS_OT_generate(Generating, bpy.types.Operator):
         return ""
 
 
-class _OnTake(Generating):
-    """For what changes a take."""
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        return super().disabled_reason(context) or no_take(context)
-
-
-class PIANO_HANDS_OT_regenerate(_OnTake, bpy.types.Operator):
+class PIANO_HANDS_OT_regenerate(Generating, NeedsTake, bpy.types.Operator):
     """Make a new take with another seed in the frames of Options > Range; other frames and keys set by hand stay"""
 
     bl_idname = "piano_hands.regenerate"
@@ -141,7 +133,7 @@ class PIANO_HANDS_OT_regenerate(_OnTake, bpy.types.Operator):
         return orders.anew(keep=False)
 
 
-class PIANO_HANDS_OT_solve_keys(_OnTake, bpy.types.Operator):
+class PIANO_HANDS_OT_solve_keys(Generating, NeedsTake, bpy.types.Operator):
     """Make a new take that goes through the keys you changed by hand on the hands, and plays around them"""
 
     bl_idname = "piano_hands.solve_keys"

@@ -18,7 +18,7 @@ from ..core.skin import Skin, bend, stand
 from ..core.timing import Clock
 from ..errors import UserError
 from . import takes
-from .button import Button, redraw
+from .button import NeedsTake, redraw
 from .rig import HANDS, find_rigs
 
 _RIM = 0.35  # how opaque skin is that faces the eye, of what it is at the outline
@@ -223,7 +223,9 @@ def _batch(hand: Posed, colors: np.ndarray):
     shader = gpu.shader.from_builtin("SMOOTH_COLOR")
     if id(hand.triangles) not in _indices:
         _indices[id(hand.triangles)] = (gpu.types.GPUIndexBuf(type="TRIS", seq=hand.triangles), hand.triangles)
-    layout = shader.format_calc()
+    layout = gpu.types.GPUVertFormat()
+    for name, size in (("pos", 3), ("color", 4)):
+        layout.attr_add(id=name, comp_type="F32", len=size, fetch_mode="FLOAT")
     vertices = gpu.types.GPUVertBuf(layout, hand.points.shape[1])
     vertices.attr_fill("pos", np.ascontiguousarray(hand.points.T, np.float32))
     vertices.attr_fill("color", colors)
@@ -238,20 +240,12 @@ def redraw_viewports() -> None:
                 area.tag_redraw()
 
 
-class PIANO_HANDS_OT_ghost(Button, bpy.types.Operator):
+class PIANO_HANDS_OT_ghost(NeedsTake, bpy.types.Operator):
     """Draw the active take as translucent hands over the viewport, to compare it with what the rig plays"""
 
     bl_idname = "piano_hands.ghost"
     bl_label = "Show as Ghost"
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        if reason := super().disabled_reason(context):
-            return reason
-        if not takes.active(context.scene):
-            return "Nothing was generated in this scene yet"
-        return "The scene is linked from another file and cannot be changed" if context.scene.library else ""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene

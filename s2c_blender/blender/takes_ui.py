@@ -5,9 +5,10 @@
 import bpy
 from bpy.props import IntProperty
 
+from ..core.key_names import note_name
 from ..errors import UserError
 from . import apply, ghost, job, preview, resync, takes
-from .button import Button, no_take, redraw, shown_rig
+from .button import NeedsTake, redraw, shown_rig
 from .panel import MAIN, Sidebar, in_sidebars, sentence
 
 _ROWS = 4  # dropped notes listed before "and more"
@@ -24,15 +25,7 @@ class PIANO_HANDS_UL_takes(bpy.types.UIList):
         row.label(text=f"seed {take.seed}   {take.accuracy:.1%}")
 
 
-class _NeedsTake(Button):
-    """For what has been generated."""
-
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        return super().disabled_reason(context) or no_take(context)
-
-
-class PIANO_HANDS_OT_preview(_NeedsTake, bpy.types.Operator):
+class PIANO_HANDS_OT_preview(NeedsTake, bpy.types.Operator):
     """Pose the hands at every frame without keyframes; while this is on, their keyframes are not seen"""
 
     bl_idname = "piano_hands.preview"
@@ -54,7 +47,7 @@ class PIANO_HANDS_OT_preview(_NeedsTake, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PIANO_HANDS_OT_compare_takes(_NeedsTake, bpy.types.Operator):
+class PIANO_HANDS_OT_compare_takes(NeedsTake, bpy.types.Operator):
     """Go back to the take that was active before, and with another press forth again; Scrub Preview follows"""
 
     bl_idname = "piano_hands.compare_takes"
@@ -75,7 +68,7 @@ class PIANO_HANDS_OT_compare_takes(_NeedsTake, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PIANO_HANDS_OT_insert_keys(_NeedsTake, bpy.types.Operator):
+class PIANO_HANDS_OT_insert_keys(NeedsTake, bpy.types.Operator):
     """Give the hands keyframes of the active take; keyframes they have now stay in the file as actions"""
 
     bl_idname = "piano_hands.insert_keys"
@@ -95,7 +88,7 @@ class PIANO_HANDS_OT_insert_keys(_NeedsTake, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PIANO_HANDS_OT_remove_take(_NeedsTake, bpy.types.Operator):
+class PIANO_HANDS_OT_remove_take(NeedsTake, bpy.types.Operator):
     """Delete the active take and its motion; keyframes made of it stay"""
 
     bl_idname = "piano_hands.remove_take"
@@ -110,7 +103,7 @@ class PIANO_HANDS_OT_remove_take(_NeedsTake, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PIANO_HANDS_OT_resync(_NeedsTake, bpy.types.Operator):
+class PIANO_HANDS_OT_resync(NeedsTake, bpy.types.Operator):
     """Move the takes, and the keyframes made of them, to where their sound strips are now"""
 
     bl_idname = "piano_hands.resync"
@@ -218,11 +211,6 @@ class _Dropped(Sidebar):
             row.operator("piano_hands.jump_to_frame", text=str(frame), icon="TIME").frame = frame
         if len(dropped) > _ROWS:
             column.label(text=f"and {len(dropped) - _ROWS} more")
-
-
-def note_name(pitch: int) -> str:
-    """60 -> C4."""
-    return f"{('C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B')[pitch % 12]}{pitch // 12 - 1}"
 
 
 CLASSES = (

@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, FloatVectorProp
 from ..core.notes import LEFT, RIGHT
 from ..errors import UserError
 from . import apply, cameras, keying, roll, takes
-from .button import Button, no_take, redraw, shown_rig
+from .button import Button, NeedsTake, redraw, shown_rig
 from .panel import MAIN, Sidebar, in_sidebars
 from .rig import Rig
 
@@ -127,17 +127,13 @@ class PianoHandsVideo(bpy.types.PropertyGroup):
         )
 
 
-class _NeedsTake(Button):
-    @classmethod
-    def disabled_reason(cls, context: bpy.types.Context) -> str:
-        return super().disabled_reason(context) or no_take(context)
-
+class _OnRig(NeedsTake):
     def rig(self, context: bpy.types.Context) -> Rig:
         """The rig that shows the take; UserError when it is broken."""
         return shown_rig(context) or apply.wanted_rig(context.scene)
 
 
-class PIANO_HANDS_OT_build_roll(_NeedsTake, bpy.types.Operator):
+class PIANO_HANDS_OT_build_roll(_OnRig, bpy.types.Operator):
     """Build the active take's falling notes over the keys, anew when it has some; repeat when the take was moved"""
 
     bl_idname = "piano_hands.build_roll"
@@ -178,7 +174,7 @@ class PIANO_HANDS_OT_remove_roll(Button, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PIANO_HANDS_OT_add_camera(_NeedsTake, bpy.types.Operator):
+class PIANO_HANDS_OT_add_camera(_OnRig, bpy.types.Operator):
     """Frame all keys played, both hands and the roll with a camera for the render's proportions"""
 
     bl_idname = "piano_hands.add_camera"
