@@ -18,7 +18,7 @@ import bpy
 
 MODULE = "bl_ext.user_default.s2c_piano_hands"
 RECORDING, INTERPRETER, OUT = sys.argv[sys.argv.index("--") + 1 :]
-LONGEST = 60.0  # s for one wait
+LONGEST = 180.0  # s for one wait, on a busy machine
 job = sys.modules[f"{MODULE}.s2c_blender.blender.job"]
 
 # Height of the middles of the panel's rows below the top of the sidebar, in pixels at resolution scale 1.

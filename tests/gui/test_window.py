@@ -60,7 +60,7 @@ def test_window(real_blender: Blender, recording: Path, repo: Path, tmp_path: Pa
         "--", str(recording), sys.executable, str(pictures),
     ]  # fmt: skip
     # xvfb-run waits for a signal that does not reach the first process of a namespace, so a shell goes before it.
-    done = run(real_blender, user, "-c", f"{shlex.join(command)}; exit $?", program="sh", timeout=500)
+    done = run(real_blender, user, "-c", f"{shlex.join(command)}; exit $?", program="sh", timeout=900)
     result = pictures / "result.txt"
     told = result.read_text() if result.exists() else "Blender ended before the last step"
     assert told == "OK", told + done.stdout + done.stderr
