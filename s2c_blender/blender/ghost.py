@@ -58,15 +58,6 @@ class PianoHandsGhost(bpy.types.PropertyGroup):
 
 
 @dataclass(frozen=True)
-class _Motion:
-    """One hand of a take, ready to be read at any time."""
-
-    fps: float
-    position: np.ndarray  # [N, 3] m
-    turns: np.ndarray  # quaternions [N, 16, 4], neighbours on one side of the sphere
-
-
-@dataclass(frozen=True)
 class Posed:
     """A ghost hand at one moment, in the space of its armature."""
 
@@ -76,7 +67,8 @@ class Posed:
     triangles: np.ndarray  # int32 [F, 3]
 
 
-_motions: dict[str, dict[int, _Motion]] = {}  # by uid; only the take drawn last
+_motions: dict[str, tuple[float, np.ndarray]] = {}  # rate and channels [N, 2, 67] by uid; only the take drawn last
+_last: dict[tuple, list[Posed]] = {}  # the hands drawn last: turning the view does not move them
 _skins: dict[tuple, Skin] = {}  # by names and sizes of mesh and armature
 _indices: dict[int, tuple] = {}  # GPU index buffers by id of their triangles, which they hold on to
 _handle = None
@@ -89,30 +81,36 @@ def posed(scene: bpy.types.Scene) -> list[Posed]:
     if not take:
         return []
     try:
-        hands = _motion_of(take)
+        fps, channels = _channels_of(take)
     except UserError:  # the list of takes shows it
         return []
     time = Clock(takes.rate_of(scene), take.frame).seconds(scene.frame_current_final)
-    found = []
-    for side, armature in _armatures(scene).items():
-        if skin := _skin_of(armature):
-            motion, now = hands[side], np.array([time])
-            position = curves.sample(motion.position, motion.fps, now)[0]
-            turns = curves.sample(motion.turns, motion.fps, now)[0]
-            turns /= np.linalg.norm(turns, axis=-1, keepdims=True)
-            found.append(Posed(armature.name, *bend(skin, *stand(skin.heads, position, turns)), skin.triangles))
-    return found
+    skins = {side: (armature.name, _skin_of(armature)) for side, armature in _armatures(scene).items()}
+    moment = (take.uid, time, *((name, id(skin)) for name, skin in skins.values()))
+    if moment not in _last:
+        now = curves.sample(channels, fps, np.array([time]))[0]
+        _last.clear()
+        _last[moment] = [_pose(name, skin, now[side]) for side, (name, skin) in skins.items() if skin]
+    return _last[moment]
 
 
-def _motion_of(take: takes.PianoHandsTake) -> dict[int, _Motion]:
+def _pose(armature: str, skin: Skin, channels: np.ndarray) -> Posed:
+    turns = channels[3:].reshape(16, 4)
+    turns = turns / np.linalg.norm(turns, axis=1, keepdims=True)
+    return Posed(armature, *bend(skin, *stand(skin.heads, channels[:3], turns)), skin.triangles)
+
+
+def _channels_of(take: takes.PianoHandsTake) -> tuple[float, np.ndarray]:
+    """Frames a second, and of both hands the wrist's place and a quaternion a joint [N, 2, 3 + 64]."""
     if take.uid not in _motions:
         motion = takes.motion_of(take)
-        hands = {}
-        for side in HANDS:
+        hands = []
+        for side in sorted(HANDS):
             position, rotation = motion.hand(side)
-            hands[side] = _Motion(motion.fps, position, curves.one_sheet(curves.quaternions(rotation)))
+            turns = curves.one_sheet(curves.quaternions(rotation))
+            hands.append(np.concatenate([position, turns.reshape(len(turns), -1)], axis=1))
         _motions.clear()
-        _motions[take.uid] = hands
+        _motions[take.uid] = (motion.fps, np.stack(hands, axis=1))
     return _motions[take.uid]
 
 
@@ -168,7 +166,8 @@ def _read_skin(mesh: bpy.types.Object, armature: bpy.types.Object) -> Skin:
     data.loop_triangles.foreach_get("vertices", triangles)
     heads = np.array([armature.data.bones[joint].head_local for joint in JOINTS])
     weights /= weights.sum(1, keepdims=True)
-    return Skin(points, normals, weights, triangles.reshape(-1, 3), heads)
+    weights = weights.astype(np.float32)
+    return Skin(points.astype(np.float32), normals.astype(np.float32), weights, triangles.reshape(-1, 3), heads)
 
 
 def draw() -> None:
@@ -208,11 +207,14 @@ def draw_hands(scene: bpy.types.Scene, eye, is_perspective: bool) -> None:
 
 def _colors(hand: Posed, eye: np.ndarray, is_perspective: bool, color: tuple[float, ...]) -> np.ndarray:
     """Colors float32 [V, 4]: more opaque and darker towards the outline, so that the hands have a shape."""
+    eye = eye.astype(np.float32)
     look = (eye[:3, 3:] - hand.points) if is_perspective else np.broadcast_to(eye[:3, 2:3], hand.points.shape)
-    size = np.sqrt(np.square(look).sum(0) * np.square(hand.normals).sum(0))
-    facing = np.abs((look * hand.normals).sum(0)) / np.maximum(size, 1e-9)
+    across, along, up = (
+        np.einsum("iv,iv->v", a, b) for a, b in ((look, look), (look, hand.normals), (hand.normals,) * 2)
+    )
+    facing = np.abs(along) / np.sqrt(np.maximum(across * up, 1e-12))
     colors = np.empty((hand.points.shape[1], 4), np.float32)
-    colors[:, :3] = np.array(color[:3]) * (0.35 + 0.65 * facing[:, None])
+    colors[:, :3] = np.multiply.outer(0.35 + 0.65 * facing, np.array(color[:3], np.float32))
     colors[:, 3] = color[3] * (_RIM + (1 - _RIM) * (1 - facing))
     return colors
 
@@ -285,6 +287,7 @@ def forget(*_) -> None:
     """load_post handler: another file's meshes may have the same names."""
     _motions.clear()
     _skins.clear()
+    _last.clear()
     _indices.clear()
 
 
