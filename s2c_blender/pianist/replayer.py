@@ -20,7 +20,7 @@ from .solver import Goals, solve, surface
 _BLEND = 0.4  # s in which the new posture takes over from the old one, and gives back to it
 # What binds frames to the old motion at a seam, 1 / m^2 and 1 / rad^2, and s within which a millionth of that is left:
 # soft springs that gave way there before would otherwise give way a little differently, which is a jerk.
-_LOYALTY, _LOYAL = np.r_[np.full(3, 1 / 0.0003**2), np.full(19, 1 / 0.001**2)], 0.12
+_LOYALTY, _LOYAL = np.r_[np.full(3, 1 / 0.0001**2), np.full(19, 1 / 0.0005**2)], 0.2
 _CONTEXT = 6.0  # s of music around the span that the choice of fingers and the way along the keys look at
 _BEFORE, _AFTER = 0.35, 0.10  # s that a stroke begins before its key moves, and ends after
 _SHARPER = 6  # times a pose set by hand is aimed at again, corrected by what is missing
@@ -66,7 +66,7 @@ class Part:
         frame = np.arange(self.frames)
         self.loyal = np.zeros(self.frames)  # how firmly frames stay as they were, 1 at the seams
         for seam, there in ((self.begin, not at_start), (self.end - 1, not at_end)):
-            self.loyal += there * 1e-6 ** (np.abs(frame - seam) / (_LOYAL * self.fps))
+            self.loyal += there * 1e-6 ** ((frame - seam) / (_LOYAL * self.fps)) ** 2
 
     def _share(self, at_start: bool, at_end: bool) -> np.ndarray:
         """How much of the posture is new [frames]: 0 outside, 1 well inside, smooth between."""
@@ -94,7 +94,7 @@ class Replayer(Player):
         self.dip_offset = (1 - share) * part.dip_offset[side] + share * self.dip_offset
         if keep or prior is not None:  # how the wrist moves there is meant
             self.swing = np.zeros_like(old)
-            self.swing[:, 2:6] = gaussian_filter1d(self.posture[:, 2:6], WILFUL * fps, axis=0)
+            self.swing[:, 2:6] = _smoothed(self.posture[:, 2:6], WILFUL * fps)
         else:
             self.swing = share * self.swing
         self.twist = part.twist[side] if keep else (1 - share[..., None]) * part.twist[side]
@@ -141,6 +141,7 @@ class Replayer(Player):
             super().solve(start, stop, obstacle)
         if self._let_go(start, stop):
             super().solve(start, stop, obstacle)
+        self._tell_presses(start, stop)
 
     def _leave_out(self, missed: np.ndarray) -> None:
         super()._leave_out(missed)
@@ -236,6 +237,20 @@ class Replayer(Player):
             self._leave_out(np.array(lost))
         return any_cut or bool(lost)
 
+    def _tell_presses(self, start: int, stop: int) -> None:
+        """Warn of keys that pins press although nothing is to be played there."""
+        q = self.q[start:stop]
+        pads = (self._pads(q, self.goals(start, stop)) + self._shift(q, start)) * [self.sign, 1, 1]
+        for at, time in zip(self.pins.frame - start, self.pins.time, strict=True):
+            if not 0 <= at < len(q):
+                continue
+            pitch = key_under(pads[at])
+            floor = keyboard.key_top(pitch) - keyboard.drop_at(pads[at, :, 1], keyboard.DIP_ANGLE / 2)
+            asked = self.notes["pitch"][(self.keys[:, 0] <= time) & (self.keys[:, 3] >= time)]
+            for key in np.unique(pitch[(pads[at, :, 2] < floor) & (pitch > 0) & ~np.isin(pitch, asked)]):
+                told = f"The pose set by hand at {time + self.part.time:.2f} s presses key {key}, which is not played."
+                self.warnings.append(told)
+
     def _in_the_way(self, note: np.void) -> bool:
         """Whether a pin keeps this note's finger from its keys around it."""
         return _near(note, [self.pins.time[pin] for pin, finger in self.clashes if finger == note["finger"]])
@@ -243,6 +258,13 @@ class Replayer(Player):
     def why(self, note: np.void) -> str:
         """Why a note that was played is not."""
         return BY_HAND if _near(note, self.pins.time) else "out of reach in this passage"
+
+
+def _smoothed(values: np.ndarray, width: float) -> np.ndarray:
+    """Values [N, C] through a Gaussian of `width` frames that lets their ends go on as they were going."""
+    edge = min(int(np.ceil(4 * width)), len(values) - 1)
+    longer = np.pad(values, ((edge, edge), (0, 0)), mode="reflect", reflect_type="odd")
+    return gaussian_filter1d(longer, width, axis=0)[edge : edge + len(values)]
 
 
 def _near(note: np.void, times: np.ndarray | list[float]) -> bool:

@@ -133,6 +133,14 @@ def settle(
             continue
         finger = int(note["finger"])
         span = slice(held.start, np.searchsorted(time, up))
+        if after is not None and up > time[-1] and down >= time[0]:  # it is known where the finger goes to
+            spot = goals.pad[:, finger, :2]
+            while (
+                span.start
+                and not goals.idle[span.start - 1, finger]
+                and (spot[span.start - 1] == spot[held.start]).all()
+            ):
+                span = slice(span.start - 1, span.stop)
         fixed = [] if before is None or down >= time[0] else [before[finger, :2]]
         fixed += [] if after is None or up <= time[-1] else [after[finger, :2]]
         where = fixed[0] if fixed else pads[held, finger, :2].mean(0)

@@ -62,15 +62,12 @@ def assert_joins(old: HandMotion, new: HandMotion, span: Span) -> None:
     """Neither a step nor a peak of jerk where old and new frames meet, beyond what strokes there had before."""
     inside = frames(old, span)
     before, after = jerk(old), jerk(new)
-    usual = np.percentile(before, 99, axis=0)
+    usual = np.percentile(before, 99, axis=0).max(0)  # of the busier hand: the other may rest
     where = [i for seam in (inside.start, inside.stop) for i in range(seam - 4, seam + 2)]
     where = [i for i in where if 0 <= i < len(after)]
     ratio = (after[where].max(0) / np.maximum(usual, before[where].max(0))).max()
-    # What the frames just before and after a seam promise by their speed and acceleration, against what is there.
-    places = points(new)
-    bend = [np.abs(places[s + 1] - 3 * places[s] + 3 * places[s - 1] - places[s - 2]).max() for s in (inside.start,)]
-    print(f"jerk at the seams {ratio:.2f} of its usual peaks; first frame off its course by {bend[0] * 1e3:.2f} mm")
-    assert ratio < 1.4
+    print(f"jerk at the seams {ratio:.2f} of its usual peaks")
+    assert ratio < 1.3
 
 
 @pytest.mark.parametrize("span", [SPAN, Span(0.0, 3.3), Span(5.03, 6.41), Span(10.2, 99.0)])
@@ -195,7 +192,7 @@ def assert_met(motion: HandMotion, pins: Pins) -> None:
             f"wrist {np.nan_to_num(wrist) * 1e3:.3f} mm, pads {np.nan_to_num(tips).max() * 1e3:.3f} mm, "
             f"turns {np.degrees(angle.max(initial=0.0)):.3f} degrees off"
         )
-        assert not wrist >= 2e-4
+        assert not wrist >= 4e-4
         assert not (tips >= 4e-4).any()
         assert np.degrees(angle.max(initial=0.0)) < 0.2
 
@@ -204,7 +201,7 @@ PINS = {
     "wrist": {"side": RIGHT, "move": [0.0, 0.005, 0.010]},
     "wrist turned": {"side": LEFT, "move": [-0.01, 0.0, 0.015], "turn": [0.05, 0.1, -0.05]},
     "finger": {"side": RIGHT, "finger": 3, "bend": [0.2, -0.1, 0.05]},
-    "no hinge": {"side": LEFT, "finger": 1, "bend": [-0.3, 0.3, -0.2]},
+    "no hinge": {"side": LEFT, "finger": 1, "bend": [0.3, 0.3, -0.2]},
     "pad": {"side": RIGHT, "finger": 2, "lift": [0.003, 0.01, 0.02]},
     "between frames": {"side": RIGHT, "move": [0.0, 0.0, 0.012], "finger": 3, "bend": [0.1, 0.0, 0.0]},
 }
@@ -234,6 +231,13 @@ def test_a_small_change_costs_no_note(take):
         assert not report.dropped and not report.warnings
         assert f1(new) >= f1(take)
         assert_met(new, pins)
+
+
+def test_a_pose_that_presses_a_key_is_told(take):
+    pins = pin(take, 9.37, LEFT, finger=1, bend=[-0.3, 0.3, -0.2])
+    assert pins.pad[0, 1, 2] < -0.005
+    _, report = reperform(take, Span(8.4, 10.6), pins=pins)
+    assert any("set by hand at 9.37 s presses key" in warning for warning in report.warnings)
 
 
 def test_several_poses_of_both_hands(take):

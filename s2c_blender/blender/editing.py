@@ -1,0 +1,194 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user has changed by hand in the actions of a take: the poses that a new solution must keep."""
+
+from collections.abc import Iterable
+
+import bpy
+import numpy as np
+from mathutils import Euler, Quaternion
+
+from ..core import curves
+from ..core.edit import Pins
+from ..core.hand import FINGER_JOINTS, HEADS, JOINTS, PADS, forward_kinematics
+from ..core.motion import HandMotion
+from ..core.notes import LEFT
+from ..core.timing import Clock
+from . import actions
+from .keying import hand_channels
+from .rig import Rig
+
+TOLERANCE = 0.001  # m that a fingertip has to move for a key to count as made by hand; reduced curves stay below it
+_MIDDLE = PADS[2]
+# How far a joint's turn reaches: to its finger's pad, the wrist's to the middle finger's.
+_REACH = np.array(
+    [
+        np.linalg.norm(_MIDDLE)
+        if j == 0
+        else np.linalg.norm(PADS[np.flatnonzero((FINGER_JOINTS == j).any(1))[0]] - HEADS[j])
+        for j in range(len(JOINTS))
+    ]
+)
+
+
+def hand_keys(rig: Rig, motion: HandMotion, clock: Clock, tolerance: float = TOLERANCE) -> Pins:
+    """Poses at the keyframes of the hands' active actions that are not the motion's, a take keyed at `clock`.
+
+    A bone counts where one of its own keys differs from the motion and its pose moves a fingertip by more than
+    `tolerance` m. A changed wrist asks for its place and turn, a changed finger for its three joints and where its pad
+    is. Other rotation modes than XYZ are understood; actions in NLA tracks are not looked into.
+    """
+    found = [_of_hand(armature, motion, side, clock, tolerance) for side, armature in rig.hands.items()]
+    names = ("time", "side", "position", "rotation", "pad")
+    pins = Pins(*(np.concatenate([getattr(part, name) for part in found]) for name in names))
+    return pins[np.argsort(pins.time, kind="stable")]
+
+
+def _of_hand(armature: bpy.types.Object, motion: HandMotion, side: int, clock: Clock, tolerance: float) -> Pins:
+    """The pins of one hand."""
+    keyed = _keyed(armature)
+    frames = np.unique(np.round(np.concatenate([_frames(curve) for curve in keyed.values()] or [[]]), 3))
+    last = clock.frame(motion.duration)
+    frames = frames[(frames >= clock.frame(0.0) - 1e-3) & (frames <= last + 1e-3)]
+    if not len(frames):
+        return Pins.free([], side)
+    dense = np.unique(np.r_[clock.whole_frames(motion.duration), frames])  # Euler angles go on along the whole take
+    location, euler = hand_channels(motion, side, armature, clock, dense)
+    at = np.searchsorted(dense, frames)
+    location, euler = location[at], euler[at]
+    own_location, own = _evaluated(armature, keyed, frames, location, euler)
+    shift = np.linalg.norm(own_location - location, axis=1)  # [T]
+    wanted = _quaternions(euler, "XYZ")
+    turn = np.linalg.norm(curves.rotvec(curves.multiply(curves.conjugate(wanted), own)), axis=-1)  # [T, 16]
+    moved = turn * _REACH
+    moved[:, 0] += shift
+    changed = (moved > tolerance) & _own_key_differs(armature, keyed, frames, location, euler, tolerance)
+    which = np.flatnonzero(changed.any(1))
+    return _pins(armature, side, clock.seconds(frames[which]), own_location[which], own[which], changed[which])
+
+
+def _pins(
+    armature: bpy.types.Object,
+    side: int,
+    time: np.ndarray,
+    location: np.ndarray,
+    turned: np.ndarray,
+    changed: np.ndarray,
+) -> Pins:
+    """Pins of K poses: location [K, 3] and quaternions [K, 16, 4] of the bones, changed [K, 16] what they ask for."""
+    bones = [armature.data.bones[joint] for joint in JOINTS]
+    rest = np.array([bone.matrix_local.to_3x3().to_quaternion() for bone in bones])
+    rotation = curves.rotvec(curves.multiply(curves.multiply(rest, turned), curves.conjugate(rest)))
+    position = location @ np.array(bones[0].matrix_local.to_3x3()).T + np.array(bones[0].head_local)
+    pads = forward_kinematics(position, rotation, left=side == LEFT)[1] if len(time) else np.zeros((0, 5, 3))
+    pins = Pins.free(time, side)
+    wrist = changed[:, 0]
+    pins.position[wrist], pins.rotation[wrist, 0] = position[wrist], rotation[wrist, 0]
+    for finger, joints in enumerate(FINGER_JOINTS):
+        mine = changed[:, joints].any(1)
+        pins.rotation[np.ix_(mine, joints)] = rotation[np.ix_(mine, joints)]
+        pins.pad[mine, finger] = pads[mine, finger]
+    return pins
+
+
+def _keyed(armature: bpy.types.Object) -> dict[tuple[str, int], bpy.types.FCurve]:
+    """The curves of the hand's active action by data path and index."""
+    data = armature.animation_data
+    if not data or not data.action:
+        return {}
+    paths = {
+        f'pose.bones["{joint}"].{kind}' for joint in JOINTS for kind in (_rotation_path(armature, joint), "location")
+    }
+    return {
+        (c.data_path, c.array_index): c for c in _curves_of(data) if c.data_path in paths and len(c.keyframe_points)
+    }
+
+
+def _curves_of(data: bpy.types.AnimData) -> Iterable[bpy.types.FCurve]:
+    """Curves of the action that move this object, not those of other slots."""
+    if not actions.has_slots():
+        yield from data.action.fcurves
+        return
+    for layer in data.action.layers:
+        for strip in layer.strips:
+            bag = strip.channelbag(data.action_slot) if data.action_slot else None
+            yield from bag.fcurves if bag else ()
+
+
+def _rotation_path(armature: bpy.types.Object, joint: str) -> str:
+    """Which of a bone's rotations is the one that counts."""
+    mode = armature.pose.bones[joint].rotation_mode
+    return {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
+
+
+def _frames(curve: bpy.types.FCurve) -> np.ndarray:
+    """Frames of a curve's keys [K]."""
+    places = np.empty(2 * len(curve.keyframe_points), np.float32)
+    curve.keyframe_points.foreach_get("co", places)
+    return places[::2].astype(float)
+
+
+def _evaluated(
+    armature: bpy.types.Object, keyed: dict, frames: np.ndarray, location: np.ndarray, euler: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The wrist's location [T, 3] and the bones' local quaternions [T, 16, 4] of the curves, else the motion's."""
+
+    def values(path: str, count: int, otherwise: np.ndarray) -> np.ndarray:
+        read = [
+            [curve.evaluate(frame) for frame in frames] if (curve := keyed.get((path, axis))) else otherwise[:, axis]
+            for axis in range(count)
+        ]
+        return np.array(read, float).T  # [T, count]
+
+    turned = np.empty((len(frames), len(JOINTS), 4))
+    for j, joint in enumerate(JOINTS):
+        path = f'pose.bones["{joint}"].{_rotation_path(armature, joint)}'
+        mode = armature.pose.bones[joint].rotation_mode
+        plain = _quaternions(euler[:, j], "XYZ")
+        if not any((path, axis) in keyed for axis in range(4)):
+            turned[:, j] = plain
+        elif mode == "QUATERNION":
+            q = values(path, 4, plain)
+            turned[:, j] = q / np.maximum(np.linalg.norm(q, axis=1, keepdims=True), 1e-9)
+        elif mode == "AXIS_ANGLE":
+            turned[:, j] = [
+                Quaternion(row[1:], row[0]) for row in values(path, 4, np.tile([0.0, 0, 1, 0], (len(frames), 1)))
+            ]
+        else:
+            turned[:, j] = _quaternions(values(path, 3, euler[:, j]), mode)
+    return values(f'pose.bones["{JOINTS[0]}"].location', 3, location), turned
+
+
+def _quaternions(euler: np.ndarray, order: str) -> np.ndarray:
+    """Euler angles [..., 3] rad -> quaternions [..., 4]."""
+    flat = [Euler(row, order).to_quaternion() for row in euler.reshape(-1, 3)]
+    return np.array(flat, float).reshape(*euler.shape[:-1], 4)
+
+
+def _own_key_differs(
+    armature: bpy.types.Object,
+    keyed: dict,
+    frames: np.ndarray,
+    location: np.ndarray,
+    euler: np.ndarray,
+    tolerance: float,
+) -> np.ndarray:
+    """Where a bone has a key [T, 16] that is not the motion's.
+
+    Beside a changed key of a reduced curve, keys of the bone's other curves are as they were though its pose differs.
+    """
+    differs = np.zeros((len(frames), len(JOINTS)), bool)
+    for (path, axis), curve in keyed.items():
+        joint = next(j for j, name in enumerate(JOINTS) if f'"{name}"' in path)
+        own = np.round(_frames(curve), 3)
+        at = np.flatnonzero(np.isin(frames, own))
+        value = np.array([curve.evaluate(frame) for frame in frames[at]])
+        if path.endswith(".location"):
+            off = np.abs(value - location[at, axis]) if joint == 0 else np.zeros(len(at))
+        elif path.endswith("euler") and armature.pose.bones[JOINTS[joint]].rotation_mode == "XYZ":
+            turn = (value - euler[at, joint, axis] + np.pi) % (2 * np.pi) - np.pi
+            off = np.abs(turn) * _REACH[joint]
+        else:
+            off = np.full(len(at), np.inf)  # cannot be compared one by one
+        differs[at, joint] |= off > tolerance / 3
+    return differs
