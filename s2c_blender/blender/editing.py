@@ -46,23 +46,22 @@ def hand_keys(rig: Rig, motion: HandMotion, clock: Clock, tolerance: float = TOL
 
 def _of_hand(armature: bpy.types.Object, motion: HandMotion, side: int, clock: Clock, tolerance: float) -> Pins:
     """The pins of one hand."""
-    keyed = _keyed(armature)
-    frames = np.unique(np.round(np.concatenate([_frames(curve) for curve in keyed.values()] or [[]]), 3))
+    keyed = {curve: _keys(curve) for curve in _curves_of_bones(armature)}
+    frames = np.unique(np.concatenate([keys[:, 0] for keys in keyed.values()] or [[]]))
     last = clock.frame(motion.duration)
     frames = frames[(frames >= clock.frame(0.0) - 1e-3) & (frames <= last + 1e-3)]
     if not len(frames):
         return Pins.free([], side)
     dense = np.unique(np.r_[clock.whole_frames(motion.duration), frames])  # Euler angles go on along the whole take
     location, euler = hand_channels(motion, side, armature, clock, dense)
-    at = np.searchsorted(dense, frames)
-    location, euler = location[at], euler[at]
+    differs = _differing_keys(armature, keyed, dense, location, euler, tolerance)
+    at = np.flatnonzero(differs.any(1))  # few, as a rule
+    frames, location, euler = dense[at], location[at], euler[at]
     own_location, own = _evaluated(armature, keyed, frames, location, euler)
-    shift = np.linalg.norm(own_location - location, axis=1)  # [T]
-    wanted = _quaternions(euler, "XYZ")
-    turn = np.linalg.norm(curves.rotvec(curves.multiply(curves.conjugate(wanted), own)), axis=-1)  # [T, 16]
-    moved = turn * _REACH
-    moved[:, 0] += shift
-    changed = (moved > tolerance) & _own_key_differs(armature, keyed, frames, location, euler, tolerance)
+    turn = curves.multiply(curves.conjugate(_quaternions(euler, "XYZ")), own)
+    moved = np.linalg.norm(curves.rotvec(turn), axis=-1) * _REACH  # [T, 16]
+    moved[:, 0] += np.linalg.norm(own_location - location, axis=1)
+    changed = (moved > tolerance) & differs[at]
     which = np.flatnonzero(changed.any(1))
     return _pins(armature, side, clock.seconds(frames[which]), own_location[which], own[which], changed[which])
 
@@ -91,17 +90,13 @@ def _pins(
     return pins
 
 
-def _keyed(armature: bpy.types.Object) -> dict[tuple[str, int], bpy.types.FCurve]:
-    """The curves of the hand's active action by data path and index."""
+def _curves_of_bones(armature: bpy.types.Object) -> list[bpy.types.FCurve]:
+    """The curves of the hand's active action that move its bones."""
     data = armature.animation_data
     if not data or not data.action:
-        return {}
-    paths = {
-        f'pose.bones["{joint}"].{kind}' for joint in JOINTS for kind in (_rotation_path(armature, joint), "location")
-    }
-    return {
-        (c.data_path, c.array_index): c for c in _curves_of(data) if c.data_path in paths and len(c.keyframe_points)
-    }
+        return []
+    paths = {_path(joint, kind) for joint in JOINTS for kind in (_rotation_of(armature, joint), "location")}
+    return [curve for curve in _curves_of(data) if curve.data_path in paths and len(curve.keyframe_points)]
 
 
 def _curves_of(data: bpy.types.AnimData) -> Iterable[bpy.types.FCurve]:
@@ -115,17 +110,23 @@ def _curves_of(data: bpy.types.AnimData) -> Iterable[bpy.types.FCurve]:
             yield from bag.fcurves if bag else ()
 
 
-def _rotation_path(armature: bpy.types.Object, joint: str) -> str:
+def _path(joint: str, kind: str) -> str:
+    return f'pose.bones["{joint}"].{kind}'
+
+
+def _rotation_of(armature: bpy.types.Object, joint: str) -> str:
     """Which of a bone's rotations is the one that counts."""
     mode = armature.pose.bones[joint].rotation_mode
     return {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
 
 
-def _frames(curve: bpy.types.FCurve) -> np.ndarray:
-    """Frames of a curve's keys [K]."""
+def _keys(curve: bpy.types.FCurve) -> np.ndarray:
+    """Frame and value of a curve's keys [K, 2]."""
     places = np.empty(2 * len(curve.keyframe_points), np.float32)
     curve.keyframe_points.foreach_get("co", places)
-    return places[::2].astype(float)
+    keys = places.reshape(-1, 2).astype(float)
+    keys[:, 0] = np.round(keys[:, 0], 3)
+    return keys
 
 
 def _evaluated(
@@ -133,59 +134,61 @@ def _evaluated(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The wrist's location [T, 3] and the bones' local quaternions [T, 16, 4] of the curves, else the motion's."""
 
+    by_path = {(curve.data_path, curve.array_index): curve for curve in keyed}
+
     def values(path: str, count: int, otherwise: np.ndarray) -> np.ndarray:
         read = [
-            [curve.evaluate(frame) for frame in frames] if (curve := keyed.get((path, axis))) else otherwise[:, axis]
+            [curve.evaluate(frame) for frame in frames] if (curve := by_path.get((path, axis))) else otherwise[:, axis]
             for axis in range(count)
         ]
         return np.array(read, float).T  # [T, count]
 
     turned = np.empty((len(frames), len(JOINTS), 4))
     for j, joint in enumerate(JOINTS):
-        path = f'pose.bones["{joint}"].{_rotation_path(armature, joint)}'
-        mode = armature.pose.bones[joint].rotation_mode
+        path, mode = _path(joint, _rotation_of(armature, joint)), armature.pose.bones[joint].rotation_mode
         plain = _quaternions(euler[:, j], "XYZ")
-        if not any((path, axis) in keyed for axis in range(4)):
+        if not any((path, axis) in by_path for axis in range(4)):
             turned[:, j] = plain
         elif mode == "QUATERNION":
             q = values(path, 4, plain)
             turned[:, j] = q / np.maximum(np.linalg.norm(q, axis=1, keepdims=True), 1e-9)
         elif mode == "AXIS_ANGLE":
-            turned[:, j] = [
-                Quaternion(row[1:], row[0]) for row in values(path, 4, np.tile([0.0, 0, 1, 0], (len(frames), 1)))
-            ]
+            rows = values(path, 4, np.tile([0.0, 0.0, 1.0, 0.0], (len(frames), 1)))
+            turned[:, j] = np.array([Quaternion(row[1:], row[0]) for row in rows]).reshape(-1, 4)
         else:
             turned[:, j] = _quaternions(values(path, 3, euler[:, j]), mode)
-    return values(f'pose.bones["{JOINTS[0]}"].location', 3, location), turned
+    return values(_path(JOINTS[0], "location"), 3, location), turned
 
 
 def _quaternions(euler: np.ndarray, order: str) -> np.ndarray:
     """Euler angles [..., 3] rad -> quaternions [..., 4]."""
-    flat = [Euler(row, order).to_quaternion() for row in euler.reshape(-1, 3)]
+    flat = [tuple(Euler(row, order).to_quaternion()) for row in euler.reshape(-1, 3)]
     return np.array(flat, float).reshape(*euler.shape[:-1], 4)
 
 
-def _own_key_differs(
+def _differing_keys(
     armature: bpy.types.Object,
     keyed: dict,
-    frames: np.ndarray,
+    dense: np.ndarray,
     location: np.ndarray,
     euler: np.ndarray,
     tolerance: float,
 ) -> np.ndarray:
-    """Where a bone has a key [T, 16] that is not the motion's.
+    """Where a bone has a key [T, 16] that is not the motion's, for the frames `dense` [T].
 
     Beside a changed key of a reduced curve, keys of the bone's other curves are as they were though its pose differs.
     """
-    differs = np.zeros((len(frames), len(JOINTS)), bool)
-    for (path, axis), curve in keyed.items():
-        joint = next(j for j, name in enumerate(JOINTS) if f'"{name}"' in path)
-        own = np.round(_frames(curve), 3)
-        at = np.flatnonzero(np.isin(frames, own))
-        value = np.array([curve.evaluate(frame) for frame in frames[at]])
+    differs = np.zeros((len(dense), len(JOINTS)), bool)
+    joints = {f'"{name}"': j for j, name in enumerate(JOINTS)}
+    for curve, keys in keyed.items():
+        path, axis = curve.data_path, curve.array_index
+        joint = next(j for name, j in joints.items() if name in path)
+        at = np.minimum(np.searchsorted(dense, keys[:, 0]), len(dense) - 1)
+        inside = dense[at] == keys[:, 0]
+        at, value = at[inside], keys[inside, 1]
         if path.endswith(".location"):
             off = np.abs(value - location[at, axis]) if joint == 0 else np.zeros(len(at))
-        elif path.endswith("euler") and armature.pose.bones[JOINTS[joint]].rotation_mode == "XYZ":
+        elif armature.pose.bones[JOINTS[joint]].rotation_mode == "XYZ":
             turn = (value - euler[at, joint, axis] + np.pi) % (2 * np.pi) - np.pi
             off = np.abs(turn) * _REACH[joint]
         else:
