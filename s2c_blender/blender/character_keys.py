@@ -14,6 +14,7 @@ from .keying import TAKE
 
 _STEP = 0.01  # frames between the two values of a pair
 _PATHS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
+_RIGIFY_HAND, _RIGIFY_ARM = "hand_ik", "upper_arm_parent"
 TRACK = "Below Piano Hands"
 
 
@@ -81,6 +82,12 @@ def resets(armature: bpy.types.Object, keyed: set[str]) -> list[Channel]:
     return found
 
 
+def switches(armature: bpy.types.Object, wrist: str) -> list[Channel]:
+    """Rigify's switch from FK to IK, for arms whose IK control is keyed."""
+    arm = armature.pose.bones.get(wrist.replace(_RIGIFY_HAND, _RIGIFY_ARM))
+    return [Channel(arm.name, '["IK_FK"]', np.zeros(1))] if _RIGIFY_HAND in wrist and arm and "IK_FK" in arm else []
+
+
 def _moved(bone: bpy.types.PoseBone) -> bool:
     return not bone.bone.use_connect and max(abs(v) for v in bone.location) > 1e-6
 
@@ -113,7 +120,8 @@ def write(armature: bpy.types.Object, name: str, take: str, frames: np.ndarray, 
             if (channel.bone, channel.path) in seen:
                 continue
             seen.add((channel.bone, channel.path))
-            path = f'pose.bones["{bpy.utils.escape_identifier(channel.bone)}"].{channel.path}'
+            dot = "" if channel.path.startswith("[") else "."
+            path = f'pose.bones["{bpy.utils.escape_identifier(channel.bone)}"]{dot}{channel.path}'
             for axis in range(channel.values.shape[-1]):
                 _fill(new(path, axis, channel.bone), frames, channel.values[..., axis])
         if before and TAKE not in before:

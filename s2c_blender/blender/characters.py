@@ -25,6 +25,8 @@ from .character_pose import Stage, watch
 SIDES = {LEFT: "left", RIGHT: "right"}
 _STEP = 0.01  # frames; see keying
 _FAR = 0.002  # m the arm may be too short before that is told
+_ROOTS = ("wrist", "thumb1", "index1", "middle1", "ring1", "pinky1")
+_MACHINERY = ("MCH-", "DEF-", "ORG-", "VIS_")  # Rigify's bones that are moved by its controls
 _POLE = np.array([0.35, -0.25, -1.0])  # right elbow: outwards, towards the player, down, in the piano frame
 
 Mapping = dict[int, dict[str, str]]  # side -> part (joint, upper_arm, lower_arm) -> bone
@@ -88,8 +90,9 @@ def unmatched(armature: bpy.types.Object, mapping: Mapping) -> list[str]:
             told.append(f"No bone of the {SIDES[side]} hand was found for {', '.join(missing)}.")
         used = set(parts.values())
         bones = armature.data.bones
-        roots = [bones[parts[p]] for p in ("wrist", "index1") if parts.get(p) in bones]
-        rest = {bone.name for root in roots for bone in root.children_recursive} - used
+        roots = [bones[parts[p]] for p in _ROOTS if parts.get(p) in bones]
+        below = {bone.name for root in roots for bone in root.children_recursive}
+        rest = {bone for bone in below - used if not bone.startswith(_MACHINERY)}
         if rest:
             told.append(f"Bones of the {SIDES[side]} hand that are no joint of ours rest: {', '.join(sorted(rest))}.")
     return told
@@ -130,6 +133,7 @@ def key_character(
             remarks.append(
                 f"The {SIDES[one.side]} arm is {short * 100:.1f} cm too short: move the character closer to the piano."
             )
+        channels += character_keys.switches(armature, one.bones["wrist"].name)
     channels += character_keys.resets(armature, {bone.name for one in hands for bone in one.bones.values()})
     action = character_keys.write(armature, f"{armature.name}.{name}", uid or name, frames, channels)
     pads = {one.side: character_pads.Pads.of(armature, one.bones) for one in hands}
@@ -220,19 +224,21 @@ def _channels(
         if part not in parents:
             continue  # an arm that does not carry the hand
         rest = np.array(bone.matrix_local)[:3, :3]
-        basis = rest.T @ parents[part].swapaxes(-1, -2) @ turned[part] @ rest
+        carrier = parents[part] if bone.use_inherit_rotation else np.eye(3)[None]
+        basis = rest.T @ carrier.swapaxes(-1, -2) @ turned[part] @ rest
         channels.append(character_keys.rotation(armature.pose.bones[bone.name], basis))
     bone = one.bones["wrist"]
-    if not one.arm:
-        home = carried[:, :3, :3] @ np.array(bone.head_local) + carried[:, :3, 3]
-        away = wrist - home
-    else:
-        away = short
-    rest = np.array(bone.matrix_local)[:3, :3]
-    local = np.einsum(
-        "tij,tj->ti", np.broadcast_to(rest.T @ parents["wrist"].swapaxes(-1, -2), turned["wrist"].shape), away
-    )
     stuck = bone.use_connect and bone.parent is not None
+    away = short if one.arm else wrist - carried[:, :3, :3] @ np.array(bone.head_local) - carried[:, :3, 3]
     if not stuck:
+        axes = _location_axes(bone, parents["wrist"])
+        local = np.einsum("tji,tj->ti", np.broadcast_to(axes, (len(away), 3, 3)), away)
         channels.append(character_keys.location(armature.pose.bones[bone.name], local))
     return channels, float(np.linalg.norm(away, axis=-1).max()) * stage.size if one.arm or stuck else 0.0
+
+
+def _location_axes(bone: bpy.types.Bone, carried: np.ndarray) -> np.ndarray:
+    """The axes in which a bone's location is counted, in armature space [T, 3, 3]; `carried` turns its parent."""
+    if bone.use_local_location:
+        return carried @ np.array(bone.matrix_local)[:3, :3]
+    return carried @ np.array(bone.parent.matrix_local)[:3, :3] if bone.parent else np.eye(3)[None]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Characters that are not ours: armatures with the names, rest poses and sizes of well-known rigs, made of bones only."""
+"""Characters that are not ours: armatures of bones only, with names, rest poses and sizes of well-known rigs."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which bone of a character is which joint: kept on its armature, found by names, and saved as presets of the user."""
+
+import json
+import re
+from pathlib import Path
+
+import bpy
+from bpy.props import PointerProperty, StringProperty
+
+from ..core import bone_names
+from ..core.notes import LEFT, RIGHT
+from ..errors import ENVIRONMENT, UserError
+from ..outputs import whole_file
+from .characters import SIDES, Mapping, unmatched
+from .preferences import EXTENSION
+
+_EDITABLE = {"LIBRARY_OVERRIDABLE"}  # without it an override's mapping is lost when the file is loaded again
+
+
+def field(side: int, part: str) -> str:
+    """Name of the property that holds a part's bone."""
+    return f"{SIDES[side]}_{part}"
+
+
+class PianoHandsCharacter(bpy.types.PropertyGroup):
+    """The bones of a character's hands; empty for joints without a bone."""
+
+    convention: StringProperty(name="Names", description="The kind of rig, or the preset", override=_EDITABLE)
+    told: StringProperty(options={"HIDDEN"}, description="What was last found out, a line each", override=_EDITABLE)
+
+
+for _side in (LEFT, RIGHT):
+    for _part in bone_names.PARTS:
+        PianoHandsCharacter.__annotations__[field(_side, _part)] = StringProperty(
+            name=_part.replace("_", " ").capitalize(),
+            description=f"Bone of the {SIDES[_side]} {_part.replace('_', ' ')}; empty where the character has none",
+            override=_EDITABLE,
+        )
+
+
+def mapping(armature: bpy.types.Object) -> Mapping:
+    """The bones chosen on an armature: {side: {part: bone}}, joints without a bone left out."""
+    kept = armature.piano_hands_character
+    return {
+        side: {part: bone for part in bone_names.PARTS if (bone := getattr(kept, field(side, part)))} for side in SIDES
+    }
+
+
+def choose(armature: bpy.types.Object, bones: Mapping, convention: str = "") -> None:
+    """Keep a mapping on an armature in place of the one it had."""
+    kept = armature.piano_hands_character
+    for side in SIDES:
+        for part in bone_names.PARTS:
+            setattr(kept, field(side, part), bones.get(side, {}).get(part, ""))
+    kept.convention = convention
+    kept.told = "\n".join(unmatched(armature, bones))
+
+
+def detect(armature: bpy.types.Object) -> bone_names.Mapping:
+    """Find an armature's hands by the names of its bones and keep them; UserError when there is none."""
+    side = bone_names.side_of(armature.name)
+    found = bone_names.detect([bone.name for bone in armature.data.bones], RIGHT if side is None else side)
+    if not found.bones:
+        known = ", ".join(dict.fromkeys(c.name.split()[0] for c in (*bone_names.CONVENTIONS, bone_names.ONE_HAND)))
+        raise UserError(
+            f'The bones of "{armature.name}" are not named like any rig known here ({known}): '
+            "choose the bones in the mapping, and save it as a preset for the next time."
+        )
+    choose(armature, found.bones, found.convention)
+    return found
+
+
+def folder() -> Path:
+    """Where the user's presets are, made when it is not there."""
+    if EXTENSION.startswith("bl_ext."):
+        return Path(bpy.utils.extension_path_user(EXTENSION, path="characters", create=True))
+    return Path(bpy.utils.user_resource("CONFIG", path="s2c_piano_hands/characters", create=True))
+
+
+def presets() -> list[str]:
+    """Names of the presets there are."""
+    return sorted(path.stem for path in folder().glob("*.json"))
+
+
+def save_preset(name: str, armature: bpy.types.Object) -> Path:
+    """Save an armature's mapping for other characters of its kind."""
+    path = _path(name)
+    bones = {SIDES[side]: parts for side, parts in mapping(armature).items() if parts}
+    try:
+        with whole_file(path) as part:
+            part.write_text(json.dumps({"version": 1, "bones": bones}, indent=1, ensure_ascii=False), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} could not be written: is the folder read-only?", ENVIRONMENT) from error
+    return path
+
+
+def load_preset(name: str, armature: bpy.types.Object) -> list[str]:
+    """Give an armature a preset's mapping; the bones of it that the armature does not have, which are left out."""
+    path = _path(name)
+    try:
+        bones = json.loads(path.read_text(encoding="utf-8"))["bones"]
+        wanted = {
+            side: {part: str(bone) for part, bone in bones.get(word, {}).items() if part in bone_names.PARTS}
+            for side, word in SIDES.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"The preset {path.name} cannot be read: save it again, or delete it.") from error
+    there = armature.data.bones
+    choose(armature, {side: {p: b for p, b in parts.items() if b in there} for side, parts in wanted.items()}, name)
+    return sorted({bone for parts in wanted.values() for bone in parts.values() if bone not in there})
+
+
+def remove_preset(name: str) -> None:
+    """Delete a preset."""
+    try:
+        _path(name).unlink()
+    except OSError as error:
+        raise UserError(f'The preset "{name}" could not be deleted: is its file read-only?', ENVIRONMENT) from error
+
+
+def _path(name: str) -> Path:
+    clean = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name).strip(" .")
+    if not clean:
+        raise UserError("A preset needs a name: type one.")
+    return folder() / f"{clean}.json"
+
+
+def register() -> None:
+    bpy.utils.register_class(PianoHandsCharacter)
+    bpy.types.Object.piano_hands_character = PointerProperty(type=PianoHandsCharacter, override=_EDITABLE)
+
+
+def unregister() -> None:
+    del bpy.types.Object.piano_hands_character
+    bpy.utils.unregister_class(PianoHandsCharacter)
