@@ -87,6 +87,25 @@ def test_the_pianist_follows_the_model_and_still_hits_the_keys(midi: Path, model
     assert result.motion.meta["prior"] == bent.meta
 
 
+def test_a_part_of_a_motion_is_imagined_anew(midi: Path, model: Path, tmp_path: Path, monkeypatch):
+    """The part lies within 3 s of the beginning: what the model imagines of it begins there, too."""
+    generate(Job(str(midi), generator="pianist")).motion.save(tmp_path / "take.npz")
+    before = HandMotion.load(tmp_path / "take.npz")
+    bent = replace(before, right_rotation=before.right_rotation.copy())
+    bent.right_rotation[:, [1, 4, 7, 10], 0] -= 0.25
+    monkeypatch.setattr(prior, "in_piano_frame", lambda *args: (bent, []))
+    job = Job("", model=str(model), steps=2, device="cpu", previous=str(tmp_path / "take.npz"), again=(1.5, 3.0))
+    after = generate(job).motion
+    inside = slice(90, 181)
+    apart = np.abs(after.right_rotation - before.right_rotation).max((1, 2))
+    moved = (after.right_rotation - before.right_rotation)[:, [1, 4, 7, 10], 0]
+    assert np.median(moved[115:155]) < -0.05
+    assert (np.delete(apart, np.r_[inside]) == 0.0).all()
+    assert after.meta["edits"][0]["prior"]["steps"] == 2
+    times, pads = sampled(after)
+    assert metrics.accuracy(metrics.presses_by_hands(times, pads), before.notes).f1 > 0.95
+
+
 def test_progress_of_all_stages_rises_to_the_end(midi: Path, model: Path):
     told = []
     generate(

@@ -17,6 +17,7 @@ from s2c_blender.core.notes import LEFT, RIGHT
 from s2c_blender.errors import UserError
 from s2c_blender.generate import Job, generate
 from s2c_blender.pianist import Performer, perform, reperform
+from s2c_blender.worker import Worker
 from tests.pianist.music import line, sampled
 
 SPAN = Span(8.0, 11.0)
@@ -315,6 +316,18 @@ def test_a_job_that_goes_on_from_a_motion(take, tmp_path: Path):
     assert result.report["key_accuracy"] > 0.98
     assert told[-1] == ("playing", 1.0)
     assert {stage for stage, _ in told} == {"reading", "playing"}
+
+
+def test_a_part_anew_in_the_worker(take, tmp_path: Path):
+    take.save(tmp_path / "take.npz")
+    pin(take, 9.5, RIGHT, move=[0, 0, 0.01]).save(tmp_path / "pins.npz")
+    job = Job("", generator="pianist", seed=7, previous=str(tmp_path / "take.npz"), again=(9.0, 10.0))
+    job.pins = str(tmp_path / "pins.npz")
+    report = Worker(job, tmp_path / "new.npz").wait()
+    new = HandMotion.load(tmp_path / "new.npz")
+    assert report["notes_played"] == len(new.notes)
+    assert_met(new, Pins.load(tmp_path / "pins.npz"))
+    assert_same_outside(HandMotion.load(tmp_path / "take.npz"), new, Span(9.0, 10.0))
 
 
 def test_jobs_that_cannot_go_on_say_so(tmp_path: Path):
