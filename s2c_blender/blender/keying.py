@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PEDAL_ANGLE = 0.12  # rad, full way down
 PEDAL_TRAVEL = 0.06  # s the foot takes to press or lift it
+TOLERANCE = "piano_hands_tolerance"  # custom property of a hand's action whose keys were reduced, m
 NAME = re.compile(r"take-(\d{3,})")
 TAKE = "piano_hands_take"  # custom property of every action that keying makes: the take's uid, or its name
 
@@ -86,7 +87,9 @@ def key_take(
     undo = _Undo(uid or name, [*rig.hands.values(), *rig.keys.values(), *([rig.pedal] if rig.pedal else [])])
     try:
         for side, obj in rig.hands.items():
-            _key_hand(undo.new_action(f"{HANDS[side]}.{name}"), obj, frames, kept[side])
+            action = undo.new_action(f"{HANDS[side]}.{name}")
+            _key_hand(action, obj, frames, kept[side])
+            action[TOLERANCE] = density.tolerance or 0.0
         if keys:
             _clear_ours([obj for obj in (*rig.keys.values(), rig.pedal) if obj and obj not in moving and obj != pedal])
         _key_piano(undo, name, clock, moving, pedal, motion.pedal)

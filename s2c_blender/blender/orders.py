@@ -10,8 +10,8 @@ import bpy
 
 from ..errors import UserError
 from ..job import Job
-from . import takes
-from .keying import TAKE, scene_clock
+from . import editing, takes
+from .keying import TAKE, TOLERANCE, scene_clock
 from .preferences import cache_folder, preferences
 from .rig import rig_of
 from .source import Part, chosen_part
@@ -96,12 +96,13 @@ def _hand_made(take: takes.PianoHandsTake, scene: bpy.types.Scene):
     if not piano:
         return None
     rig = rig_of(piano)
-    actions = [hand.animation_data and hand.animation_data.action for hand in rig.hands.values()]
-    if not any(action and action.get(TAKE) == take.uid for action in actions):
+    found = [hand.animation_data and hand.animation_data.action for hand in rig.hands.values()]
+    ours = [action for action in found if action and action.get(TAKE) == take.uid]
+    if not ours:
         return None
-    from . import editing
-
-    return editing.hand_keys(rig, takes.motion_of(take), scene_clock(scene, take.frame), scene)
+    # What reducing the keys did was not done by hand.
+    tolerance = max([editing.TOLERANCE, *(2 * action.get(TOLERANCE, 0.0) for action in ours)])
+    return editing.hand_keys(rig, takes.motion_of(take), scene_clock(scene, take.frame), tolerance)
 
 
 def _heard(take: takes.PianoHandsTake) -> str:

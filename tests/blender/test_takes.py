@@ -288,3 +288,10 @@ def test_hand_made_keys_are_played_around(generated, scene):
 def hand_takes(piano) -> set[str]:
     """What the hands are keyed with."""
     return {hand.animation_data.action[TAKE] for hand in rig.rig_of(piano).hands.values()}
+
+
+def test_reduced_keys_are_not_taken_for_hand_made_ones(generated, scene):
+    generated.density, generated.tolerance = "REDUCED", 2.0
+    assert bpy.ops.piano_hands.insert_keys() == {"FINISHED"}
+    with pytest.raises(RuntimeError, match="were changed by hand"):
+        bpy.ops.piano_hands.solve_keys()
