@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The points of a character's fingers that touch the keys: found on its skeleton, and measured while it plays."""
+"""The points of a character's fingers that touch the keys: found on skin or skeleton, and measured while it plays."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bpy
 import numpy as np
@@ -36,6 +36,39 @@ class Pads:
             if chain:
                 ends[f] = _end(chain)
         return cls(ends, ends, tuple(tips))
+
+    def on_skin(self, armature: bpy.types.Object, directions: np.ndarray) -> "Pads":
+        """The same with pads on the skin, where it reaches farthest in `directions` [5, 3] (armature space).
+
+        Fingers without a skin keep the ends of their bones.
+        """
+        pads, reached = self.pads.copy(), np.full(5, -np.inf)
+        finger_of = {name: f for f, name in enumerate(self.tips) if name}
+        finger_of |= {f"DEF-{name}": f for name, f in finger_of.items()}  # Rigify's skin hangs on these
+        for skin in _skins(armature):
+            fingers = {group.index: finger_of[group.name] for group in skin.vertex_groups if group.name in finger_of}
+            own = {f: [] for f in fingers.values()}
+            for vertex in skin.data.vertices if fingers else ():
+                for group in vertex.groups:
+                    if group.group in fingers and group.weight > 0.5:
+                        own[fingers[group.group]].append(vertex.co)
+            space = np.array(armature.matrix_world.inverted() @ skin.matrix_world)
+            for f, points in own.items():
+                if points:
+                    points = np.array(points) @ space[:3, :3].T + space[:3, 3]
+                    reach = points @ directions[f]
+                    if reach.max() > reached[f]:
+                        pads[f], reached[f] = points[reach.argmax()], reach.max()
+        return replace(self, pads=pads)
+
+
+def _skins(armature: bpy.types.Object) -> list[bpy.types.Object]:
+    """Meshes that the armature deforms."""
+    return [
+        obj
+        for obj in bpy.data.objects
+        if obj.type == "MESH" and any(m.type == "ARMATURE" and m.object == armature for m in obj.modifiers)
+    ]
 
 
 def _end(chain: list[bpy.types.Bone]) -> Vector:

@@ -6,7 +6,7 @@ The hand itself is computed in core/retarget.py. Here it becomes keyframes: of a
 (Rigify's hand_ik), or of upper arm, forearm and hand where these are bones of an arm.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import bpy
 import numpy as np
@@ -16,7 +16,7 @@ from ..core.bone_names import ARM
 from ..core.hand import FINGERS, JOINTS, PARENTS
 from ..core.motion import HandMotion
 from ..core.notes import LEFT, RIGHT
-from ..core.retarget import Fitted, Skeleton, bone_turns, fit, follow, sampled
+from ..core.retarget import Fitted, Skeleton, bone_turns, fit, follow, pad_directions, sampled
 from ..core.timing import Clock
 from ..errors import UserError
 from . import character_keys, character_pads
@@ -53,6 +53,7 @@ class _Hand:
     side: int
     bones: dict[str, bpy.types.Bone]
     fitted: Fitted
+    pads: character_pads.Pads
     arm: Arm | None
 
 
@@ -136,7 +137,7 @@ def key_character(
         channels += character_keys.switches(armature, one.bones["wrist"].name)
     channels += character_keys.resets(armature, {bone.name for one in hands for bone in one.bones.values()})
     action = character_keys.write(armature, f"{armature.name}.{name}", uid or name, frames, channels)
-    pads = {one.side: character_pads.Pads.of(armature, one.bones) for one in hands}
+    pads = {one.side: one.pads for one in hands}
     errors, off = character_pads.measure(scene, armature, piano, pads, motion, clock)
     remarks += character_keys.held(armature, [bone.name for one in hands for bone in one.bones.values()])
     remarks += _out_of_reach(errors, off)
@@ -168,13 +169,15 @@ def _hand(armature: bpy.types.Object, side: int, parts: dict[str, str], piano: b
     pads = character_pads.Pads.of(armature, bones)
     heads = [bones[joint].head_local if joint in bones else [np.nan] * 3 for joint in JOINTS]
     try:
-        fitted = fit(Skeleton(world(heads), world(pads.ends), side == LEFT, world(pads.pads)))
+        skeleton = Skeleton(world(heads), world(pads.ends), side == LEFT)
+        pads = pads.on_skin(armature, pad_directions(fit(skeleton)) @ place[:3, :3])
+        fitted = fit(replace(skeleton, pads=world(pads.pads)))
     except ValueError as error:
         raise UserError(
             f'The {SIDES[side]} hand of "{armature.name}" has too few finger bones: choose bones for the knuckles '
             "(index1, middle1, ring1, pinky1)."
         ) from error
-    return _Hand(side, bones, fitted, _arm(bones))
+    return _Hand(side, bones, fitted, pads, _arm(bones))
 
 
 def _arm(bones: dict[str, bpy.types.Bone]) -> Arm | None:

@@ -101,6 +101,7 @@ def fit(skeleton: Skeleton) -> Fitted:
             ours[joints[joints >= j]] = ours[j]
             if after:
                 ours[joints[joints >= after]] = ours[j] + turns[j] @ way
+            turns[joints[joints >= j]] = turns[j]
         last = there[-1]
         our_pads[f] = ours[last] + turns[last] @ (pads[f] - heads[last])
     return Fitted(ours, our_pads, _mirrored(turns, skeleton.left), hinges.ravel(), fingers, skeleton.left)
@@ -289,6 +290,12 @@ def bone_turns(fitted: Fitted, rotation: np.ndarray) -> np.ndarray:
     """How far each bone is turned from its rest pose, in the piano's axes: [T, 16, 3, 3] of rotation [T, 16, 3]."""
     frames = hand.forward_kinematics(np.zeros((len(rotation), 3)), rotation)[2]
     return frames @ fitted.turns
+
+
+def pad_directions(fitted: Fitted) -> np.ndarray:
+    """From the ends of the fingers' bones at rest towards their pads, as ours have them: [5, 3], piano's axes."""
+    way = (hand.PADS - hand.TIPS) * (_FLIP if fitted.left else 1.0)
+    return np.einsum("fji,fj->fi", fitted.turns[hand.FINGER_JOINTS[:, 2]], way)
 
 
 def sampled(followed: Followed, fps: float, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

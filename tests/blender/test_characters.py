@@ -16,7 +16,7 @@ from s2c_blender.blender import (  # noqa: E402
     rig,
     takes,
 )
-from s2c_blender.core import bone_names, metrics  # noqa: E402
+from s2c_blender.core import bone_names, keyboard, metrics  # noqa: E402
 from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes  # noqa: E402
 from s2c_blender.errors import UserError  # noqa: E402
 from s2c_blender.pianist import perform  # noqa: E402
@@ -25,6 +25,7 @@ from tests.blender.sample import REPORT  # noqa: E402
 
 RATE = 96  # moments a second at which fingertips are read, four a frame
 FRAME = 11.0
+FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,39 @@ def test_fingers_move_as_smoothly_as_ours(motion):
         assert followed.errors.max() < 3e-3
         assert metrics.limit_excess(followed.rotation, side == LEFT).max() < np.radians(8)
         assert len(fitted.heads) == len(hand.JOINTS)
+
+
+def test_the_skin_touches_the_keys_where_there_is_one(scene, piano, motion):
+    """Round fingertips, 7 mm thick: they lie on the keys and do not sink in up to their bones."""
+    armature = add_character(scene, "Mixamo", Build(unit=0.01))
+    mapping = bone_names.detect([bone.name for bone in armature.data.bones]).bones
+    rng = np.random.default_rng(0)
+    ball = rng.normal(size=(400, 3))
+    ball *= 0.7 / np.linalg.norm(ball, axis=1, keepdims=True)
+    tips = [armature.data.bones[mapping[side][f"{f}3"]] for side in (LEFT, RIGHT) for f in FINGERS]
+    mesh = bpy.data.meshes.new("Skin")
+    mesh.from_pydata(np.concatenate([ball + np.array(bone.tail_local) for bone in tips]).tolist(), [], [])
+    skin = bpy.data.objects.new("Skin", mesh)
+    scene.collection.objects.link(skin)
+    skin.parent = armature
+    skin.modifiers.new("Armature", "ARMATURE").object = armature
+    for i, bone in enumerate(tips):
+        skin.vertex_groups.new(name=bone.name).add(range(400 * i, 400 * i + 400), 1.0, "REPLACE")
+    bpy.context.view_layer.update()
+    keyed, _ = key(scene, armature, piano, motion)
+    assert keyed.off == 0
+    depths = []
+    for note, (_, bottom, up, _) in zip(motion.notes, motion.keys, strict=True):
+        at = FRAME + (bottom + up) / 2 * 24
+        scene.frame_set(int(at), subframe=at % 1)
+        evaluated = skin.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        place = piano.matrix_world.inverted() @ evaluated.matrix_world
+        first = 400 * (5 * int(note["hand"]) + int(note["finger"]))
+        points = np.array([place @ v.co for v in evaluated.data.vertices[first : first + 400]])
+        floor = keyboard.key_top(note["pitch"]) - keyboard.drop_at(points[:, 1], keyboard.DIP_ANGLE)
+        depths.append((floor - points[:, 2]).max())
+    print(f"skin below its key's surface: {np.mean(depths) * 1e3:.1f} mm mean, {max(depths) * 1e3:.1f} mm most")
+    assert -0.001 < min(depths) and max(depths) < 0.004
 
 
 def test_a_linked_overridden_character_is_keyed_and_stays_so(registered, scene, piano, motion, tmp_path):
