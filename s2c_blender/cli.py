@@ -31,7 +31,17 @@ from .generate import Job, generate, peak_memory_mb
 from .job import GENERATOR, usual_generator
 from .outputs import check_writable, one_sentence, write_failed
 
-SUFFIXES = {"out": ".blend", "fbx": ".fbx", "motion": ".npz", "raw": ".npz", "render": ".mp4", "midi": ".mid"}
+SUFFIXES = {
+    "out": ".blend",
+    "fbx": ".fbx",
+    "glb": ".glb",
+    "usd": ".usdc",
+    "motion": ".npz",
+    "raw": ".npz",
+    "render": ".mp4",
+    "midi": ".mid",
+}
+BY_BLENDER = {"out", "fbx", "glb", "usd", "render"}
 
 
 def parser(in_blender: bool = False) -> argparse.ArgumentParser:
@@ -52,6 +62,8 @@ def parser(in_blender: bool = False) -> argparse.ArgumentParser:
     outputs = p.add_argument_group("what to write (at least one)")
     outputs.add_argument("--out", type=Path, metavar="X.blend", help="rig, keyed hands and keys, sound")
     outputs.add_argument("--fbx", type=Path, metavar="X.fbx", help="both keyed hands")
+    outputs.add_argument("--glb", type=Path, metavar="X.glb", help="the same as glTF")
+    outputs.add_argument("--usd", type=Path, metavar="X.usdc", help="the same as USD")
     outputs.add_argument("--motion", type=Path, metavar="X.npz", help="the motion as arrays (needs no Blender)")
     outputs.add_argument("--raw", type=Path, metavar="X.npz", help="the gesture model's motion before it met the keys")
     outputs.add_argument("--midi", type=Path, metavar="X.mid", help="the notes that were found")
@@ -83,6 +95,12 @@ def parser(in_blender: bool = False) -> argparse.ArgumentParser:
     precisions = ("float32", "bfloat16", "float16")
     model.add_argument("--precision", choices=precisions, default="float32", help="default: float32")
     model.add_argument("--mano", type=Path, metavar="MANO_RIGHT.pkl", help="your own, for the published model's hands")
+    how.add_argument(
+        "--preset",
+        choices=("generic", "unreal", "unity"),
+        default="generic",
+        help="axes, unit and skeletons of --fbx, skeletons of --glb and --usd (default: generic)",
+    )
     look = p.add_argument_group("the video")
     look.add_argument("--camera", help="part of a camera's name, for the video and the saved file")
     look.add_argument("--resolution", type=_resolution, default=(960, 540), metavar="WxH", help="default: 960x540")
@@ -142,7 +160,7 @@ def _run(arguments: argparse.Namespace, report: dict, in_blender: bool) -> None:
     wanted = _wanted_outputs(arguments)
     begun = time.perf_counter()
     tell = _Teller(arguments.quiet)
-    batch = _blender_half() if in_blender or wanted.keys() & {"out", "fbx", "render"} else None
+    batch = _blender_half() if in_blender or wanted.keys() & BY_BLENDER else None
     with tempfile.TemporaryDirectory(prefix="piano-hands-") as folder:
         path, start, duration, frame = arguments.audio, arguments.start, arguments.duration, None
         if path is None:
@@ -173,9 +191,15 @@ def _run(arguments: argparse.Namespace, report: dict, in_blender: bool) -> None:
         if "motion" in wanted:
             with one_sentence(wanted["motion"]):
                 _at_rate(motion, arguments.fps).save(wanted["motion"])
-        if wanted.keys() & {"out", "fbx", "render"}:
+        if wanted.keys() & BY_BLENDER:
             started = time.perf_counter()
-            outputs = batch.Outputs(wanted.get("out"), wanted.get("fbx"), wanted.get("render"), _look(arguments, batch))
+            outputs = batch.Outputs(
+                wanted.get("out"),
+                {name: wanted[name] for name in batch.EXPORTERS if name in wanted},
+                wanted.get("render"),
+                _look(arguments, batch),
+                arguments.preset.upper(),
+            )
             sound = None if frame is not None or is_midi(path) else path
             report["warnings"] += batch.build(motion, outputs, tell, fps=arguments.fps, frame=frame, sound=sound)
             report["seconds"]["blender"] = round(time.perf_counter() - started, 3)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line's Blender half: the strip of the open file as a job, and the .blend, .fbx and .mp4 of a motion."""
+"""The command line's Blender half: the strip of the open file as a job, and what Blender writes of a motion."""
 
 import sys
 from collections.abc import Callable
@@ -12,23 +12,25 @@ import bpy
 from ..core.motion import HandMotion
 from ..errors import UserError
 from . import preview, scene, strips
-from .export import export_fbx
+from .export import Options, export_fbx, export_gltf, export_usd
 from .keying import key_take
 from .render import Look, find_camera, render_video
 from .rig import ensure_rig
 
 NEW_FILE_FPS = 30.0
 FIRST_FRAME = 1
+EXPORTERS = {"fbx": export_fbx, "glb": export_gltf, "usd": export_usd}
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Files to write; None for those not wanted."""
+    """Files to write, None for those not wanted; `exports` by the names in EXPORTERS."""
 
     blend: Path | None = None
-    fbx: Path | None = None
+    exports: dict[str, Path] = field(default_factory=dict)
     video: Path | None = None
     look: Look = field(default_factory=Look)
+    preset: str = "GENERIC"  # of the exports
 
 
 def strip_source(folder: Path, start: float, duration: float | None) -> tuple[Path, float, float, float]:
@@ -99,9 +101,9 @@ def build(
     if outputs.blend:
         on_progress("saving", 0.0)
         scene.save(outputs.blend)
-    if outputs.fbx:
+    for name, path in outputs.exports.items():
         on_progress("exporting", 0.0)
-        export_fbx(rig, current, outputs.fbx)
+        EXPORTERS[name](rig, current, path, Options(outputs.preset))
     if outputs.video:
         render_video(current, outputs.video, outputs.look, lambda fraction: on_progress("rendering", fraction))
     return warnings

@@ -69,12 +69,15 @@ _FBX = {
     "bake_anim_force_startend_keying": True,
     "bake_anim_step": 1.0,
     "bake_anim_simplify_factor": 0.0,
+    "path_mode": "COPY",
+    "embed_textures": True,
 }
 _GLTF = {
     "export_format": "GLB",
     "use_active_scene": True,
     "export_apply": True,
     "export_animation_mode": "ACTIVE_ACTIONS",  # the others write an animation a hand, of which readers play one
+    "export_anim_single_armature": False,  # else a lone armature gets all actions of the file
     "export_frame_range": True,
     "export_force_sampling": True,
     "export_optimize_animation_size": False,  # every frame

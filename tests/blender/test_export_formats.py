@@ -194,8 +194,7 @@ def test_fbx_on_a_scene_with_a_trimmed_strip(scene, tmp_path, rate):
         assert np.abs(pads - wanted_pads(played, music[inside])).max() < EXACT
 
 
-@pytest.mark.parametrize("zero", ["TIMELINE", "RANGE", "TAKE"])
-@pytest.mark.parametrize("rate", [30.0, 60000 / 1001])
+@pytest.mark.parametrize(("zero", "rate"), [("TIMELINE", 30.0), ("RANGE", 60000 / 1001), ("TAKE", 60.0)])
 def test_another_rate_and_another_time_0(scene, tmp_path, zero, rate):
     """Baked at a rate of its own the file is read between the scene's keyframes, which hold the curve there too."""
     played = play(scene, 24.0, frame=17.3)
@@ -268,8 +267,7 @@ def laid_at(seconds: float) -> float:
     return max(float(o.animation_data.action.frame_range[1]) for o in animated) / seconds
 
 
-@pytest.mark.parametrize("single", [False, True])
-@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize(("rate", "single"), [("23.976", False), ("25", True), ("30", False), ("60", True)])
 def test_gltf(scene, tmp_path, rate, single):
     fps = RATES[rate]
     played = play(scene, fps, place=TURNED)
@@ -302,7 +300,7 @@ def gltf_times(path: Path) -> tuple[dict, list[np.ndarray]]:
 
 
 @pytest.mark.skipif(not export.has_usd(), reason="this build of Blender has no USD")
-@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("rate", ["23.976", "30"])
 def test_usd(scene, tmp_path, rate):
     fps = RATES[rate]
     played = play(scene, fps)
@@ -321,7 +319,7 @@ def test_usd(scene, tmp_path, rate):
     assert np.abs(pads - wanted_pads(played, (frames - played.frame) / fps)).max() < EXACT
 
 
-@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("rate", ["23.976", "30"])
 def test_bvh(scene, tmp_path, rate):
     fps = RATES[rate]
     played = play(scene, fps)
@@ -344,7 +342,7 @@ def test_keys_go_down_in_the_file(scene, tmp_path, preset):
     path = tmp_path / "all.fbx"
     export.export_fbx(played.rig, scene, path, Options(preset, piano=True))
     wanted = {}
-    frames = range(3, 60, 3)
+    frames = range(18, 30, 2)
     for pitch in (60, 62, 70):
         tip = np.array(played.rig.keys[pitch].bound_box).min(axis=0)  # the front of the key, below
         wanted[pitch] = []
