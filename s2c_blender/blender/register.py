@@ -5,6 +5,7 @@
 import bpy
 
 from . import (
+    characters_ui,
     export_ui,
     generating,
     ghost,
@@ -31,6 +32,7 @@ MODULES = (
     panel,
     ghost,
     takes_ui,
+    characters_ui,
     video_ui,
     export_ui,
     piano_model_ui,
