@@ -1,13 +1,16 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which bone of a character is which joint: kept on its armature, found by names, and saved as presets of the user."""
+"""Which bone of a character is which joint: kept in the scene, found by names, and saved as presets of the user.
+
+Kept in the scene, because what is new on a library override does not survive a file load in every Blender.
+"""
 
 import json
 import re
 from pathlib import Path
 
 import bpy
-from bpy.props import PointerProperty, StringProperty
+from bpy.props import CollectionProperty, PointerProperty, StringProperty
 
 from ..core import bone_names
 from ..core.notes import LEFT, RIGHT
@@ -15,8 +18,6 @@ from ..errors import ENVIRONMENT, UserError
 from ..outputs import whole_file
 from .characters import SIDES, Mapping, unmatched
 from .preferences import EXTENSION
-
-_EDITABLE = {"LIBRARY_OVERRIDABLE"}  # without it an override's mapping is lost when the file is loaded again
 
 
 def field(side: int, part: str) -> str:
@@ -27,8 +28,9 @@ def field(side: int, part: str) -> str:
 class PianoHandsCharacter(bpy.types.PropertyGroup):
     """The bones of a character's hands; empty for joints without a bone."""
 
-    convention: StringProperty(name="Names", description="The kind of rig, or the preset", override=_EDITABLE)
-    told: StringProperty(options={"HIDDEN"}, description="What was last found out, a line each", override=_EDITABLE)
+    armature: PointerProperty(type=bpy.types.Object, name="Character")
+    convention: StringProperty(name="Names", description="The kind of rig, or the preset")
+    told: StringProperty(options={"HIDDEN"}, description="What was last found out, a line each")
 
 
 for _side in (LEFT, RIGHT):
@@ -36,39 +38,50 @@ for _side in (LEFT, RIGHT):
         PianoHandsCharacter.__annotations__[field(_side, _part)] = StringProperty(
             name=_part.replace("_", " ").capitalize(),
             description=f"Bone of the {SIDES[_side]} {_part.replace('_', ' ')}; empty where the character has none",
-            override=_EDITABLE,
         )
 
 
-def mapping(armature: bpy.types.Object) -> Mapping:
-    """The bones chosen on an armature: {side: {part: bone}}, joints without a bone left out."""
-    kept = armature.piano_hands_character
+def kept(scene: bpy.types.Scene, armature: bpy.types.Object) -> PianoHandsCharacter | None:
+    """What is known of a character in a scene; None before its bones were looked for."""
+    return next((one for one in scene.piano_hands_characters if one.armature == armature), None)
+
+
+def mapping(scene: bpy.types.Scene, armature: bpy.types.Object) -> Mapping:
+    """The bones chosen for a character: {side: {part: bone}}, joints without a bone left out."""
+    one = kept(scene, armature)
     return {
-        side: {part: bone for part in bone_names.PARTS if (bone := getattr(kept, field(side, part)))} for side in SIDES
+        side: {part: bone for part in bone_names.PARTS if (bone := getattr(one, field(side, part), ""))}
+        for side in SIDES
     }
 
 
-def choose(armature: bpy.types.Object, bones: Mapping, convention: str = "") -> None:
-    """Keep a mapping on an armature in place of the one it had."""
-    kept = armature.piano_hands_character
+def choose(scene: bpy.types.Scene, armature: bpy.types.Object, bones: Mapping, convention: str = "") -> None:
+    """Keep a mapping for a character in place of the one it had."""
+    one = kept(scene, armature) or scene.piano_hands_characters.add()
+    one.armature = armature
     for side in SIDES:
         for part in bone_names.PARTS:
-            setattr(kept, field(side, part), bones.get(side, {}).get(part, ""))
-    kept.convention = convention
-    kept.told = "\n".join(unmatched(armature, bones))
+            setattr(one, field(side, part), bones.get(side, {}).get(part, ""))
+    one.convention = convention
+    one.told = "\n".join(unmatched(armature, bones))
 
 
-def detect(armature: bpy.types.Object) -> bone_names.Mapping:
-    """Find an armature's hands by the names of its bones and keep them; UserError when there is none."""
+def detect(scene: bpy.types.Scene, armature: bpy.types.Object) -> bone_names.Mapping:
+    """Find an armature's hands by the names of its bones and keep them.
+
+    UserError when there is none; bones can be chosen by hand then.
+    """
     side = bone_names.side_of(armature.name)
     found = bone_names.detect([bone.name for bone in armature.data.bones], RIGHT if side is None else side)
     if not found.bones:
+        if not kept(scene, armature):
+            choose(scene, armature, {})
         known = ", ".join(dict.fromkeys(c.name.split()[0] for c in (*bone_names.CONVENTIONS, bone_names.ONE_HAND)))
         raise UserError(
             f'The bones of "{armature.name}" are not named like any rig known here ({known}): '
-            "choose the bones in the mapping, and save it as a preset for the next time."
+            "choose the bones in the panel, and save them as a preset for the next time."
         )
-    choose(armature, found.bones, found.convention)
+    choose(scene, armature, found.bones, found.convention)
     return found
 
 
@@ -84,20 +97,20 @@ def presets() -> list[str]:
     return sorted(path.stem for path in folder().glob("*.json"))
 
 
-def save_preset(name: str, armature: bpy.types.Object) -> Path:
-    """Save an armature's mapping for other characters of its kind."""
+def save_preset(name: str, bones: Mapping) -> Path:
+    """Save a mapping for other characters of its kind."""
     path = _path(name)
-    bones = {SIDES[side]: parts for side, parts in mapping(armature).items() if parts}
+    text = json.dumps({"version": 1, "bones": {SIDES[side]: parts for side, parts in bones.items() if parts}}, indent=1)
     try:
         with whole_file(path) as part:
-            part.write_text(json.dumps({"version": 1, "bones": bones}, indent=1, ensure_ascii=False), encoding="utf-8")
+            part.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} could not be written: is the folder read-only?", ENVIRONMENT) from error
     return path
 
 
-def load_preset(name: str, armature: bpy.types.Object) -> list[str]:
-    """Give an armature a preset's mapping; the bones of it that the armature does not have, which are left out."""
+def load_preset(name: str, scene: bpy.types.Scene, armature: bpy.types.Object) -> list[str]:
+    """Give a character a preset's mapping; the bones of it that it does not have, which are left out."""
     path = _path(name)
     try:
         bones = json.loads(path.read_text(encoding="utf-8"))["bones"]
@@ -108,7 +121,8 @@ def load_preset(name: str, armature: bpy.types.Object) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"The preset {path.name} cannot be read: save it again, or delete it.") from error
     there = armature.data.bones
-    choose(armature, {side: {p: b for p, b in parts.items() if b in there} for side, parts in wanted.items()}, name)
+    found = {side: {part: b for part, b in parts.items() if b in there} for side, parts in wanted.items()}
+    choose(scene, armature, found, name)
     return sorted({bone for parts in wanted.values() for bone in parts.values() if bone not in there})
 
 
@@ -129,9 +143,9 @@ def _path(name: str) -> Path:
 
 def register() -> None:
     bpy.utils.register_class(PianoHandsCharacter)
-    bpy.types.Object.piano_hands_character = PointerProperty(type=PianoHandsCharacter, override=_EDITABLE)
+    bpy.types.Scene.piano_hands_characters = CollectionProperty(type=PianoHandsCharacter)
 
 
 def unregister() -> None:
-    del bpy.types.Object.piano_hands_character
+    del bpy.types.Scene.piano_hands_characters
     bpy.utils.unregister_class(PianoHandsCharacter)

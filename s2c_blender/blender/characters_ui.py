@@ -47,7 +47,7 @@ class PIANO_HANDS_OT_detect_bones(_NeedsArmature, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            found = character_mapping.detect(_armature(context))
+            found = character_mapping.detect(context.scene, _armature(context))
         except UserError as error:
             return self.refuse(error)
         joints = sum(part not in ARM for parts in found.bones.values() for part in parts)
@@ -67,14 +67,13 @@ class PIANO_HANDS_OT_key_character(_NeedsArmature, NeedsTake, bpy.types.Operator
     def execute(self, context: bpy.types.Context) -> set[str]:
         armature, scene = _armature(context), context.scene
         take = takes.active(scene)
-        kept = armature.piano_hands_character
         try:
             rig = shown_rig(context) or apply.wanted_rig(scene)
-            if not any(character_mapping.mapping(armature).values()):
-                character_mapping.detect(armature)
+            if not any(character_mapping.mapping(scene, armature).values()):
+                character_mapping.detect(scene, armature)
             keyed = characters.key_character(
                 armature,
-                character_mapping.mapping(armature),
+                character_mapping.mapping(scene, armature),
                 rig.piano,
                 takes.motion_of(take),
                 scene,
@@ -84,7 +83,7 @@ class PIANO_HANDS_OT_key_character(_NeedsArmature, NeedsTake, bpy.types.Operator
             )
         except UserError as error:
             return self.refuse(error)
-        kept.told = "\n".join(keyed.remarks)
+        character_mapping.kept(scene, armature).told = "\n".join(keyed.remarks)
         level = "WARNING" if keyed.off else "INFO"
         self.report(
             {level},
@@ -104,12 +103,16 @@ class PIANO_HANDS_OT_save_mapping(_NeedsArmature, bpy.types.Operator):
     name: StringProperty(name="Name", description="Name of the preset; one with the same name is replaced")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self.name = self.name or _armature(context).piano_hands_character.convention or _armature(context).name
+        armature = _armature(context)
+        kept = character_mapping.kept(context.scene, armature)
+        self.name = self.name or (kept.convention if kept else "") or armature.name
         return context.window_manager.invoke_props_dialog(self)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            path = character_mapping.save_preset(self.name, _armature(context))
+            path = character_mapping.save_preset(
+                self.name, character_mapping.mapping(context.scene, _armature(context))
+            )
         except UserError as error:
             return self.refuse(error)
         self.report({"INFO"}, f"Saved {path.stem}")
@@ -147,7 +150,7 @@ class PIANO_HANDS_OT_load_mapping(_NeedsPreset, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            gone = character_mapping.load_preset(self.preset, _armature(context))
+            gone = character_mapping.load_preset(self.preset, context.scene, _armature(context))
         except UserError as error:
             return self.refuse(error)
         if gone:
@@ -188,8 +191,9 @@ class _Character(Sidebar):
         if not armature:
             sentence(layout, context, "Select the armature of your own character to have its hands play.", "INFO")
             return
-        kept = armature.piano_hands_character
-        layout.label(text=f"{armature.name}: {kept.convention or 'no bones yet'}", icon="ARMATURE_DATA")
+        kept = character_mapping.kept(context.scene, armature)
+        found = (kept.convention or "bones chosen by hand") if kept else "no bones yet"
+        layout.label(text=f"{armature.name}: {found}", icon="ARMATURE_DATA")
         row = layout.row(align=True)
         row.operator("piano_hands.detect_bones", icon="VIEWZOOM")
         row.operator("piano_hands.load_mapping", text="", icon="FILE_FOLDER")
@@ -198,22 +202,24 @@ class _Character(Sidebar):
         row = layout.row()
         row.scale_y = 1.3
         row.operator("piano_hands.key_character", icon="KEYINGSET")
+        if not kept:
+            return
         if kept.told:
             box = layout.box()
             for line in kept.told.splitlines():
                 sentence(box, context, line, "INFO")
         for side in (LEFT, RIGHT):
-            _draw_bones(layout, armature, side)
+            _draw_bones(layout, kept, armature, side)
 
 
-def _draw_bones(layout: bpy.types.UILayout, armature: bpy.types.Object, side: int) -> None:
+def _draw_bones(layout: bpy.types.UILayout, kept, armature: bpy.types.Object, side: int) -> None:
     header, body = layout.panel(f"piano_hands_bones_{side}", default_closed=True)
     header.label(text=f"{characters.SIDES[side].capitalize()} Hand")
     if body:
         column = body.column(align=True)
         for part in PARTS:
             name = character_mapping.field(side, part)
-            column.prop_search(armature.piano_hands_character, name, armature.data, "bones", icon="BONE_DATA")
+            column.prop_search(kept, name, armature.data, "bones", icon="BONE_DATA")
 
 
 CLASSES = (

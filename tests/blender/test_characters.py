@@ -175,7 +175,7 @@ def test_a_linked_overridden_character_is_keyed_and_stays_so(registered, scene, 
     hero.override_library.is_system_override = False
     bpy.context.view_layer.update()
     assert hero.override_library and hero.data.library
-    found = character_mapping.detect(hero)
+    found = character_mapping.detect(scene, hero)
     assert found.convention == "Mixamo" and not found.missing(LEFT) + found.missing(RIGHT)
     keyed, mapping = key(scene, hero, piano, motion)
     assert keyed.off == 0
@@ -184,7 +184,7 @@ def test_a_linked_overridden_character_is_keyed_and_stays_so(registered, scene, 
     bpy.ops.wm.open_mainfile(filepath=path)
     scene = bpy.context.scene
     hero = next(o for o in scene.objects if o.type == "ARMATURE" and o.override_library)
-    assert character_mapping.mapping(hero) == mapping
+    assert character_mapping.mapping(scene, hero) == mapping
     found = played(scene, hero, rig.find_rigs(scene)[0].piano, motion, mapping)
     print("linked and overridden, saved and loaded:", found)
     assert found["f1"] >= 0.97 and found["worst_mm"] < 3.0
@@ -270,7 +270,7 @@ def test_buttons(registered, scene, piano, motion, tmp_path, monkeypatch):
     assert not bpy.ops.piano_hands.detect_bones.poll()
     armature = add_character(scene, "Unreal", Build(unit=0.01))
     assert bpy.ops.piano_hands.detect_bones() == {"FINISHED"}
-    kept = armature.piano_hands_character
+    kept = character_mapping.kept(scene, armature)
     assert kept.convention == "Unreal" and kept.left_index1 == "index_01_l" and kept.right_upper_arm == "upperarm_r"
     assert not bpy.ops.piano_hands.key_character.poll()
     takes.add(scene, motion, REPORT, FRAME)
