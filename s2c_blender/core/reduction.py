@@ -26,7 +26,8 @@ _STAGES = (0.45, 0.9, 0.98, 1.0, 1.0)  # of the tolerance, spent after location,
 _SPANS = (2, 3, 4, 5, 6, 8, 10, 13, 17, 24, 32)  # frames between two keys that are tried
 _PROBES = (0.25, 0.5, 0.75)  # where
 _LOOSE = 1.6  # a span is tried with the motion's own values; fitted ones are that much nearer
-_SAFE = 0.98  # of the tolerance, for what the kinematics of small turns leave out
+_SAFE = 0.96  # of the tolerance, for what the kinematics of small turns leave out
+_SHORTEST = 0.02  # m that every lever counts as at least: a finger's twist does not move its tip, but bends the rest
 _STROKE = 1  # frames around those moments in which a finger is on its way through its key
 _BLOCK = 6000  # frames done at once; keys between blocks are the motion's own
 _PIN = 1e8  # weight of what must not move
@@ -163,8 +164,10 @@ def _stage(values, slopes, levers, error, limit) -> tuple[list[Keys], np.ndarray
     while True:
         places = _Places(knots, truth.shape[2])
         fitted = places.fit(truth, weight, slopes)
-        after = error + _apply(levers, places.curves(*fitted) - truth)
+        off = places.curves(*fitted) - truth
+        after = error + _apply(levers, off)
         over = np.square(after).sum(0) > np.square(limit) * 1.0001
+        over |= np.abs(off).max(0) > limit.max() / _SHORTEST
         more = [_split(k, o) for k, o in zip(knots, over.any(0, keepdims=True) if alone else over, strict=True)]
         if not any(len(m) for m in more):
             return _collect(knots, *fitted), after.astype(np.float32)
