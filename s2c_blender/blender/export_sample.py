@@ -77,13 +77,20 @@ def sample(
                 evaluated = obj.evaluated_get(layer.depsgraph)
                 places[obj.name].append(np.array(evaluated.matrix_world))
                 if obj.name in poses:
-                    poses[obj.name].append([np.array(bone.matrix) for bone in evaluated.pose.bones])
+                    poses[obj.name].append(_poses(evaluated))
     world = {name: np.array(matrices) for name, matrices in places.items()}
     bones = {}
     for obj in armatures:
         found = world[obj.name][:, None] @ np.array(poses[obj.name])
         bones |= {(obj.name, bone.name): found[:, i] for i, bone in enumerate(obj.pose.bones)}
     return Sampled(world, bones)
+
+
+def _poses(armature: bpy.types.Object) -> np.ndarray:
+    """Matrices [B, 4, 4] of the bones, relative to the armature."""
+    columns = np.empty(16 * len(armature.pose.bones), np.float32)
+    armature.pose.bones.foreach_get("matrix", columns)
+    return columns.reshape(-1, 4, 4).transpose(0, 2, 1)
 
 
 @contextmanager
