@@ -200,7 +200,7 @@ def _solve(fitted: Fitted, position: np.ndarray, rotation: np.ndarray, home: np.
         wrist = turn.as_matrix() @ wrist
         turned = hand.Rotation.from_matrix(wrist @ start.swapaxes(1, 2)).as_rotvec()
         angles = angles + step[2]
-        if max(np.abs(step[1]).max(), np.abs(step[2]).max()) < 1e-5:
+        if max(np.abs(step[1]).max(), np.abs(step[2]).max()) < 1e-4:
             break
     pads = place[:, None] + np.einsum("nij,nfj->nfi", wrist, _local(fitted, angles)[0])
     result = hand.rotations_from_hinges(angles.reshape(-1, 20))
