@@ -9,6 +9,9 @@ import numpy as np
 
 from .keying import TAKE
 
+_PROBES = 24  # frames at which a character without an action of its own is looked at: do its constraints move it?
+_SAME = 1e-5  # armature units
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -22,6 +25,16 @@ class Stage:
     def size(self) -> float:
         """Metres of the piano frame in one unit of the armature."""
         return float(np.linalg.norm(self.place[0, :3, 0]))
+
+    @property
+    def still(self) -> bool:
+        """Whether all samples are the same."""
+        return all(np.abs(values - values[:1]).max() < _SAME for values in (self.place, *self.bones.values()))
+
+    @property
+    def once(self) -> "Stage":
+        """The first sample alone."""
+        return Stage(self.first, self.place[:1], {name: values[:1] for name, values in self.bones.items()})
 
     def carried(self, bone: bpy.types.Bone | None, frames: np.ndarray) -> np.ndarray:
         """What `bone` does to what hangs on it, at `frames` [T]: [T, 4, 4], or [1, 4, 4] when it keeps still."""
@@ -57,26 +70,35 @@ def watch(
     frames: np.ndarray,
 ) -> Stage:
     """Read the stage at whole `frames` [T], or once when nothing moves the character; the scene's frame stays."""
-    moves = any(_moves(obj) for obj in _with_parents(armature) + _with_parents(piano)) or any(
-        armature.pose.bones[bone.name].constraints for start in bones for bone in (start, *start.parent_recursive)
-    )
-    at = frames if moves else frames[:1]
+    above = [armature.pose.bones[bone.name] for start in bones for bone in (start, *start.parent_recursive)]
+    objects = _with_parents(armature) + _with_parents(piano)
+    at = frames[:1]
+    if any(_animated(obj) for obj in objects):
+        at = frames
+    elif any(bone.constraints for bone in above) or any(_driven(obj) for obj in objects):
+        at = np.unique(np.linspace(frames[0], frames[-1], _PROBES).astype(int))
+    stage = _read(scene, armature, piano, bones, at)
+    if len(at) < len(frames) and not stage.still:
+        stage = _read(scene, armature, piano, bones, frames)
+    return stage.once if stage.still else stage
+
+
+def _read(scene: bpy.types.Scene, armature, piano, bones: list[bpy.types.Bone], at: np.ndarray) -> Stage:
+    """The stage at frames `at`; a single one is the frame that is shown."""
     places, poses = [], {bone.name: [] for bone in bones}
     before = scene.frame_current, scene.frame_subframe
-    layer = bpy.context.view_layer
-    if not moves:
-        layer.update()
+    bpy.context.view_layer.update()
     try:
         for frame in at:
-            if moves:
+            if len(at) > 1:
                 scene.frame_set(int(frame))
             places.append(np.array(piano.matrix_world.inverted() @ armature.matrix_world))
             for bone in bones:
                 poses[bone.name].append(np.array(armature.pose.bones[bone.name].matrix @ bone.matrix_local.inverted()))
     finally:
-        if moves:
+        if len(at) > 1:
             scene.frame_set(before[0], subframe=before[1])
-    return Stage(int(frames[0]), np.array(places), {name: np.array(values) for name, values in poses.items()})
+    return Stage(int(at[0]), np.array(places), {name: np.array(values) for name, values in poses.items()})
 
 
 def _with_parents(obj: bpy.types.Object) -> list[bpy.types.Object]:
@@ -86,7 +108,11 @@ def _with_parents(obj: bpy.types.Object) -> list[bpy.types.Object]:
     return found
 
 
-def _moves(obj: bpy.types.Object) -> bool:
+def _animated(obj: bpy.types.Object) -> bool:
     data = obj.animation_data
-    moved = data and ((data.action and TAKE not in data.action) or data.nla_tracks or data.drivers)
-    return bool(moved or obj.constraints or (obj.parent and obj.parent_type == "BONE"))
+    return bool(data and ((data.action and TAKE not in data.action) or data.nla_tracks))
+
+
+def _driven(obj: bpy.types.Object) -> bool:
+    drivers = obj.animation_data and obj.animation_data.drivers
+    return bool(drivers or obj.constraints or (obj.parent and obj.parent_type == "BONE"))

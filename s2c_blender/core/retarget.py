@@ -12,7 +12,6 @@ others. The cost changes smoothly with time, and so does the result. All is comp
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from . import curves, hand
 from .motion import HandMotion
@@ -137,6 +136,8 @@ def _mirrored(rotations: np.ndarray, left: bool) -> np.ndarray:
 
 def follow(fitted: Fitted, motion: HandMotion) -> Followed:
     """The motion of a fitted hand whose pads go where ours go."""
+    from scipy.ndimage import gaussian_filter1d  # slow to import
+
     position, rotation = motion.hand(0 if fitted.left else 1)
     if fitted.left:
         position, rotation = hand.mirror(position, rotation)
