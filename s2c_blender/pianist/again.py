@@ -12,6 +12,8 @@ from threadpoolctl import threadpool_limits
 from ..core import curves
 from ..core.chance import Whim
 from ..core.edit import Pins, Span
+from ..core.hand import forward_kinematics
+from ..core.metrics import accuracy, presses_by_hands
 from ..core.motion import HandMotion
 from ..core.notes import LEFT, RIGHT, UNKNOWN
 from ..errors import UserError
@@ -23,6 +25,8 @@ from .performer import Performer
 from .replayer import BY_HAND, Part, Replayer
 
 SHORTEST = 0.2  # s of a span
+_CAUTION = 0.4  # how much of a seed's change is left for a second try
+_BESIDE = 30  # frames beside a part in which a mistake may come of it
 _TASTE = 0.4  # how far a seed changes what a finger costs
 
 
@@ -65,23 +69,47 @@ def reperform(
     elif prior is not None:
         prior = _resampled(prior, fps, np.arange(low, high) / fps - prior_start)
 
-    def player(side: int, notes: np.ndarray, keys: np.ndarray) -> Replayer:
-        whim = Whim(seed, side, creativity)
-        return Replayer(part, notes, keys, side, p, whim, prior, pins[pins.side == side], keep)
-
     old = part.notes
     new = old if keep else _refinger(part, prior, seed, creativity, hands_free)
     keys = part.keys.copy()
     changed = np.flatnonzero(_differs(new, old))
     keys[changed] = strokes.key_times(new, p)[changed]
-    players = [player(side, new, keys) for side in (LEFT, RIGHT)]
-    movers = [one for one in players if not keep or (pins.side == one.side).any()]
+    tries = [(new, keys, creativity)]
+    if not keep and (len(changed) or prior is None):  # where that goes wrong: the old fingers, and less of a change
+        tries.append((old, part.keys, _CAUTION * creativity))
+    best = None
     with ThreadPoolExecutor(2) as pool, threadpool_limits(1, user_api="blas"):
-        _solve(pool, players, movers, part, on_progress)
-        if len(changed) and any(one.why(note) != BY_HAND for one in players for note in one.missed):
-            movers = players = [player(side, old, part.keys) for side in (LEFT, RIGHT)]  # the old fingers could do it
-            _solve(pool, players, movers, part, None)
-    return _joined(motion, part, players, movers)
+        for notes, keys, creativity in tries:
+            players = [
+                Replayer(part, notes, keys, side, p, Whim(seed, side, creativity), prior, pins[pins.side == side], keep)
+                for side in (LEFT, RIGHT)
+            ]
+            movers = [one for one in players if not keep or (pins.side == one.side).any()]
+            _solve(pool, players, movers, part, on_progress if best is None else None)
+            result = _joined(motion, part, players, movers)
+            if len(pins):  # which press and leave keys as they like
+                worse = sum(drop["reason"] != BY_HAND for drop in result[1].dropped)
+            else:
+                worse = _mistakes(result[0], motion.notes, part) - _mistakes(motion, motion.notes, part)
+            if best is None or worse < best[0]:
+                best = (worse, result)
+            if worse <= 0:
+                break
+    return best[1]
+
+
+def _mistakes(motion: HandMotion, notes: np.ndarray, part: Part) -> int:
+    """How many notes [M] are missed, and keys pressed that should not be, in a part and just beside it."""
+    frames = np.arange(max(part.start - _BESIDE, 0), min(part.stop + _BESIDE, len(motion.left_position)))
+    times = np.arange(frames[0], frames[-1], 0.25)
+    hands = []
+    for side in (LEFT, RIGHT):
+        position, rotation = (values[frames] for values in motion.hand(side))
+        pads = forward_kinematics(position, rotation, left=side == LEFT)[1].reshape(len(frames), -1)
+        hands.append(np.stack([np.interp(times, frames, column) for column in pads.T], 1).reshape(-1, 5, 3))
+    inside = (notes["onset"] > times[0] / motion.fps) & (notes["onset"] < times[-1] / motion.fps)
+    found = accuracy(presses_by_hands(times / motion.fps, np.stack(hands, 1)), notes[inside])
+    return len(found.missed) + len(found.wrong)
 
 
 def _solve(pool: ThreadPoolExecutor, players: list[Replayer], movers: list[Replayer], part: Part, on_progress) -> None:
