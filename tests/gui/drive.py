@@ -25,7 +25,7 @@ job = sys.modules[f"{MODULE}.s2c_blender.blender.job"]
 Steps = Iterator[float | Callable[[], bool]]
 
 ROWS = {"add rig": 90, "generate": 143, "cancel": 196, "compare": 232, "preview": 367, "insert keys": 388}
-ROWS |= {"regenerate": 415, "options": 473}
+ROWS |= {"ghost": 415, "regenerate": 440, "options": 494}
 
 
 def settings():
@@ -225,6 +225,12 @@ def takes_compared() -> Steps:
     bpy.context.scene.frame_set(65)
     yield 0.5
     first = wrist()
+    settings().take_index = 1
+    yield from press("ghost", lambda: bpy.context.scene.piano_hands_ghost.show)
+    settings().take_index = 0
+    yield 1.0
+    picture("11-ghost")
+    bpy.context.scene.piano_hands_ghost.show = False
     yield from press("compare", lambda: settings().take_index == 1, across=0.83)
     assert wrist() != first
     yield from press("compare", lambda: settings().take_index == 0, across=0.83)
@@ -278,7 +284,7 @@ def save_and_reopen() -> Steps:
     assert len(settings().takes) == 2 and wrist() == before
     yield from show_tab("VIEW_3D")
     yield from press("preview", previewed)
-    yield from scrub("11-reopened")
+    yield from scrub("12-reopened")
     yield from press("preview", lambda: not previewed())
     fbx = Path(OUT, "hands.fbx")
     with bpy.context.temp_override(window=window(), area=area(), region=region("WINDOW")):
@@ -291,13 +297,13 @@ def options_and_trouble() -> Steps:
     settings().range = "CUSTOM"
     yield from press("options", lambda: True)
     yield 1.5
-    picture("12-options")
+    picture("13-options")
     settings().range = "ALL"
     preferences = bpy.context.preferences.addons[MODULE].preferences
     preferences.interpreter = "/nowhere/python"
     yield from press("generate", lambda: job.state.trouble is not None)
     yield 1.0
-    picture("13-trouble")
+    picture("14-trouble")
     assert idle() and job.state.trouble.cure == "piano_hands.show_preferences"
     preferences.interpreter = INTERPRETER
 
@@ -307,7 +313,7 @@ def sequencer() -> Steps:
     area("SEQUENCE_EDITOR").spaces.active.view_type = "SEQUENCER"
     yield 0.5
     yield from show_tab("SEQUENCE_EDITOR")
-    picture("14-sequencer")
+    picture("15-sequencer")
     area("SEQUENCE_EDITOR").type = "VIEW_3D"
     yield 0.5
 
@@ -322,7 +328,7 @@ def load_while_running() -> Steps:
     assert idle() and worker._process.poll() is not None and not rigs()
     yield from show_tab("VIEW_3D")
     assert job.state.trouble is None
-    picture("15-loaded")
+    picture("16-loaded")
 
 
 def disable_while_running() -> Steps:
@@ -337,7 +343,7 @@ def disable_while_running() -> Steps:
     assert not hasattr(bpy.types.Scene, "piano_hands")
     hover_viewport()
     yield 1.0
-    picture("16-disabled")
+    picture("17-disabled")
 
 
 def steps() -> Steps:
