@@ -19,6 +19,7 @@ from ..core.curves import one_sheet
 from ..core.notes import LEFT, RIGHT
 from . import actions
 from .export_sample import Sampled, Times, poses_kept, quaternions, sample
+from .piano_model import attached_keys
 from .rig import PIANO, Rig
 
 ROOT = "root"
@@ -61,7 +62,7 @@ def staged(rig: Rig, scene: bpy.types.Scene, wanted: Wanted, times: Times, name:
     """The stage for a file called `name`; whatever happens, nothing of it is left afterwards."""
     hands = {side: rig.hands[side] for side in wanted.hands}
     parts = {side: _meshes(hand) if wanted.mesh else [] for side, hand in hands.items()}
-    keys = [*rig.keys.values(), *([rig.pedal] if rig.pedal else [])] if wanted.piano else []
+    keys = _keys(rig) if wanted.piano else []
     rigid = [part for found in parts.values() for part in found if not _skins(part)]
     watched = [*hands.values(), *rigid, *keys]
     with poses_kept(scene, [rig.piano, *watched]):
@@ -83,6 +84,12 @@ def staged(rig: Rig, scene: bpy.types.Scene, wanted: Wanted, times: Times, name:
             yield Stage(build.scene, build.skeletons)
         finally:
             build.strike()
+
+
+def _keys(rig: Rig) -> list[bpy.types.Object]:
+    """The keys and the pedal: those of the user's piano model where it has them, else the rig's."""
+    model = [key for key in attached_keys(rig.piano).values() if key.type == "MESH"]
+    return model or [*rig.keys.values(), *([rig.pedal] if rig.pedal else [])]
 
 
 def _meshes(hand: bpy.types.Object) -> list[bpy.types.Object]:
@@ -133,7 +140,7 @@ class _Build:
     def add_rigid(self, obj: bpy.types.Object, bone: str, *, mesh: bool = True) -> None:
         """A bone that moves as an object does, with the object's mesh on it."""
         places = self.sampled.objects[obj.name]
-        world = self._unit(places, _size(places[0]))
+        world, _ = self._rigid(places)
         self._bones.append(_Bone(bone, ROOT, world, world[0], 0.05 * self.wanted.unit))
         if mesh:
             self._worn.append((obj, {"": bone}, places[0]))
@@ -153,10 +160,8 @@ class _Build:
         """Objects as they are, each with its own keyframes, under one empty."""
         piano = self._object(PIANO, None) if objects else None
         for obj in objects:
-            places = self.sampled.objects[obj.name]
-            size = _size(places[0])
-            world = self._unit(places, size)
-            copy = self._mesh(obj, np.diag([size * self.wanted.unit] * 3 + [1.0]))
+            world, shape = self._rigid(self.sampled.objects[obj.name])
+            copy = self._mesh(obj, np.diag([self.wanted.unit] * 3 + [1.0]) @ shape)
             copy.parent = piano
             copy.rotation_mode = "QUATERNION"
             copy.matrix_basis = Matrix(world[0])
@@ -170,6 +175,13 @@ class _Build:
         bpy.data.batch_remove(self._made)
         for owner, name in self._lent:
             owner.name = name
+
+    def _rigid(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """World matrices [T, 4, 4] in file units of an object without its scale, and that as a matrix [4, 4]."""
+        location, turn, _ = Matrix(places[0]).decompose()
+        unscaled = np.array(Matrix.Translation(location) @ turn.to_matrix().to_4x4())
+        back = np.linalg.inv(places[0].astype(float))
+        return self._unit(places @ back @ unscaled, 1.0), np.linalg.inv(unscaled) @ places[0]
 
     def _unit(self, matrices: np.ndarray, size: float) -> np.ndarray:
         """World matrices [..., 4, 4] in file units, of objects whose scale `size` went into their meshes."""

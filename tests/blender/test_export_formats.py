@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 bpy = pytest.importorskip("bpy")
-from mathutils import Matrix, Vector  # noqa: E402
+from mathutils import Matrix  # noqa: E402
 
 from s2c_blender.blender import export, keying, rig, strips  # noqa: E402
 from s2c_blender.blender import scene as scenes  # noqa: E402
@@ -340,17 +340,12 @@ def test_bvh(scene, tmp_path, rate):
 def test_keys_go_down_in_the_file(scene, tmp_path, preset):
     """As objects, or as bones of the one skeleton; keys that are not played stay up."""
     played = play(scene, 30.0, seconds=2.0)
+    played.rig.keys[60].scale = (1.0, 1.2, 0.7)
     path = tmp_path / "all.fbx"
     export.export_fbx(played.rig, scene, path, Options(preset, piano=True))
-    wanted = {}
     frames = range(18, 30, 2)
-    for pitch in (60, 62, 70):
-        tip = np.array(played.rig.keys[pitch].bound_box).min(axis=0)  # the front of the key, below
-        wanted[pitch] = []
-        for frame in frames:
-            scene.frame_set(frame)
-            wanted[pitch].append(np.array(played.rig.keys[pitch].matrix_world @ Vector(tip)))
-    assert np.ptp(wanted[60], axis=0).max() > 0.005 > 1e-9 > np.ptp(wanted[70], axis=0).max()
+    wanted = {pitch: [corners(played.rig.keys[pitch], frame) for frame in frames] for pitch in (60, 62, 70)}
+    assert np.ptp(wanted[60], axis=0).max() > 0.005 > 1e-6 > np.ptp(wanted[70], axis=0).max()
     laid = open_fbx(path, 30.0) / 30.0
     objects = {pitch: next(o for o in bpy.data.objects if o.name == f"Key.{pitch:03d}") for pitch in wanted}
     if preset == "GENERIC":
@@ -360,11 +355,15 @@ def test_keys_go_down_in_the_file(scene, tmp_path, preset):
         assert len(bpy.data.armatures) == 1
         assert sum(name.startswith("Key_") for name in (b.name for b in bpy.data.armatures[0].bones)) == 88
     for pitch, obj in objects.items():
-        for frame, place in zip(frames, wanted[pitch], strict=True):
-            bpy.context.scene.frame_set(round(frame * laid))
-            found = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
-            points = np.array([found.matrix_world @ v.co for v in found.data.vertices])
-            assert (points.min(axis=0)[1:] - place[1:]).max() < 1e-4, (pitch, frame)
+        for frame, points in zip(frames, wanted[pitch], strict=True):
+            assert nearest(points, corners(obj, round(frame * laid))) < 1e-5, (pitch, frame)
+
+
+def corners(obj, frame: int) -> np.ndarray:
+    """An object's vertices [V, 3] in the world at a frame."""
+    bpy.context.scene.frame_set(frame)
+    found = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    return np.array([found.matrix_world @ vertex.co for vertex in found.data.vertices])
 
 
 def test_one_hand_bones_only(scene, tmp_path):
