@@ -15,7 +15,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 from mathutils import Matrix  # noqa: E402
 
-from s2c_blender.blender import export, keying, rig, strips  # noqa: E402
+from s2c_blender.blender import export, keying, piano_model, rig, strips  # noqa: E402
 from s2c_blender.blender import scene as scenes  # noqa: E402
 from s2c_blender.blender.export import Options  # noqa: E402
 from s2c_blender.core import curves  # noqa: E402
@@ -465,3 +465,25 @@ def test_the_scene_stays_as_it_is(scene, tmp_path, monkeypatch, failing):
         assert state(scene) == before, suffix
     left = [path for path in tmp_path.iterdir() if path.name != "textures"]  # which USD writes beside the file
     assert len(left) == (0 if failing else len(writers))
+
+
+def test_the_keys_of_a_piano_model(scene, tmp_path):
+    """Instead of the rig's own, as they are pressed by the constraints on them."""
+    played = play(scene, 30.0, seconds=2.0)
+    own = {}
+    for pitch in (60, 62):
+        bpy.ops.mesh.primitive_cube_add(size=0.02, location=played.rig.keys[pitch].matrix_world.translation)
+        own[pitch] = bpy.context.object
+        own[pitch].name = f"Ivory {pitch}"
+    piano_model.attach(played.rig, own)
+    piano_model.show_own_piano(played.rig, False)
+    path = tmp_path / "all.fbx"
+    export.export_fbx(played.rig, scene, path, Options(piano=True, mesh=False))
+    frames = range(18, 30, 2)
+    wanted = {pitch: [corners(own[pitch], frame) for frame in frames] for pitch in own}
+    assert np.ptp(wanted[60], axis=0).max() > 1e-4
+    laid = open_fbx(path, 30.0) / 30.0
+    assert {o.name for o in bpy.data.objects if o.type == "MESH"} == {"Ivory 60", "Ivory 62"}
+    for pitch, places in wanted.items():
+        for frame, points in zip(frames, places, strict=True):
+            assert nearest(points, corners(bpy.data.objects[f"Ivory {pitch}"], round(frame * laid))) < 1e-5
