@@ -11,7 +11,6 @@ from s2c_blender.blender import (  # noqa: E402
     actions,
     character_mapping,
     characters,
-    characters_ui,
     register,
     rig,
     takes,
@@ -50,11 +49,9 @@ def piano(scene):
 
 @pytest.fixture
 def registered(scene):
-    for module in (*register.MODULES, *([] if characters_ui in register.MODULES else [characters_ui])):
-        module.register()
+    register.register()
     yield
-    for module in reversed((*register.MODULES, *([] if characters_ui in register.MODULES else [characters_ui]))):
-        module.unregister()
+    register.unregister()
 
 
 def key(scene, armature, piano, motion, **options):
