@@ -346,7 +346,7 @@ def test_a_worker_with_another_python(song, tmp_path, run):
 def test_everything_at_once(song, tmp_path):
     """In a process of its own, because it must also end: bpy 4.2 and 4.5 crash or hang when something is left."""
     bpy = pytest.importorskip("bpy")
-    names = {"out": "x.blend", "fbx": "x.fbx", "motion": "x.npz", "render": "x.mp4", "midi": "x.mid"}
+    names = {"out": "x.blend", "fbx": "x.fbx", "glb": "x.glb", "motion": "x.npz", "render": "x.mp4", "midi": "x.mid"}
     options = [part for option, name in names.items() for part in (f"--{option}", tmp_path / name)]
     look = (*PIANIST, "--resolution", "64x36", "--fps", "24", "--duration", "0.5", "--camera", "top")
     code, report, err = finished(in_process("--audio", song, *options, *look), 120)
