@@ -4,6 +4,7 @@
 
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,12 @@ def key_take(
     name = name or next_name()
     clock = scene_clock(scene, frame)
     frames = clock.whole_frames(motion.duration)
-    kept = {side: _hand_keys(motion, side, obj, clock, frames, density) for side, obj in rig.hands.items()}
+    rests = {side: _Rest.of(obj) for side, obj in rig.hands.items()}
+    with ThreadPoolExecutor(2) as pool:  # a hand each
+        wanted = {
+            side: pool.submit(_hand_keys, motion, side, rest, clock, frames, density) for side, rest in rests.items()
+        }
+        kept = {side: future.result() for side, future in wanted.items()}
     strokes = key_strokes(motion) if keys else {}
     moving = {obj: stroke for pitch, stroke in strokes.items() if (obj := rig.keys.get(pitch))}
     pedal = rig.pedal if keys and len(motion.pedal) else None
@@ -99,19 +105,38 @@ def key_take(
     return Keyed(name, tuple(a.name for a in undo.made), int(frames[0]), int(frames[-1]))
 
 
+@dataclass(frozen=True)
+class _Rest:
+    """A hand's bones at rest in the armature's space, JOINTS' order; read once, so that threads need no Blender."""
+
+    turns: np.ndarray  # [16, 4] quaternions
+    axes: np.ndarray  # [16, 3, 3]
+    heads: np.ndarray  # [16, 3] m
+    tails: np.ndarray  # [16, 3] m
+
+    @classmethod
+    def of(cls, armature: bpy.types.Object) -> "_Rest":
+        bones = [armature.data.bones[joint] for joint in JOINTS]
+        turns = [bone.matrix_local.to_3x3().to_quaternion() for bone in bones]
+        axes = np.array([bone.matrix_local for bone in bones])[:, :3, :3]
+        heads, tails = ([getattr(bone, name) for bone in bones] for name in ("head_local", "tail_local"))
+        return cls(np.array(turns), axes, np.array(heads), np.array(tails))
+
+    def local(self, turned: np.ndarray) -> np.ndarray:
+        """Rotations [T, 16, 4] in HandMotion's axes -> in the bones' own."""
+        return curves.multiply(curves.multiply(curves.conjugate(self.turns), turned), self.turns)
+
+
 def hand_channels(
     motion: HandMotion, side: int, armature: bpy.types.Object, clock: Clock, frames: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Wrist location [T, 3] and XYZ Euler angles [T, 16, 3] of the pose bones at scene `frames` [T]."""
+    rest = _Rest.of(armature)
     position, rotation = motion.hand(side)
     times = clock.seconds(np.asarray(frames, float))
-    bones = [armature.data.bones[joint] for joint in JOINTS]
-    rest = np.array([bone.matrix_local.to_3x3().to_quaternion() for bone in bones])  # [16, 4]
-    turned = curves.sample_rotations(rotation, motion.fps, times)
-    local = curves.multiply(curves.multiply(curves.conjugate(rest), turned), rest)
-    to_bone = np.array(bones[0].matrix_local.to_3x3().inverted())
-    offset = curves.sample(position, motion.fps, times) - np.array(bones[0].head_local)
-    return offset @ to_bone.T, curves.euler_xyz(local)
+    local = rest.local(curves.sample_rotations(rotation, motion.fps, times))
+    offset = curves.sample(position, motion.fps, times) - rest.heads[0]
+    return offset @ rest.axes[0], curves.euler_xyz(local)
 
 
 def key_strokes(motion: HandMotion) -> dict[int, np.ndarray]:
@@ -126,7 +151,7 @@ def pedal_strokes(pedal: np.ndarray) -> np.ndarray:
     return np.stack([pedal[:, 0] - half, pedal[:, 0] + half, pedal[:, 1] - half, pedal[:, 1] + half], axis=1)
 
 
-def _with_slopes(motion: HandMotion, side: int, armature: bpy.types.Object, clock: Clock, frames: np.ndarray):
+def _with_slopes(motion: HandMotion, side: int, rest: _Rest, clock: Clock, frames: np.ndarray) -> np.ndarray:
     """Bone channels [T, 2, 51] at `frames` (values, slopes a frame): wrist location, then three angles a joint.
 
     With the motion's own slopes fingertips stay on their keys between frames too: at 24 frames a second they are at
@@ -134,17 +159,13 @@ def _with_slopes(motion: HandMotion, side: int, armature: bpy.types.Object, cloc
     """
     position, rotation = motion.hand(side)
     times = clock.seconds(np.asarray(frames, float))
-    bones = [armature.data.bones[joint] for joint in JOINTS]
-    rest = np.array([bone.matrix_local.to_3x3().to_quaternion() for bone in bones])  # [16, 4]
-    back = curves.conjugate(rest)
     q, change = curves.sample_with_slopes(curves.one_sheet(curves.quaternions(rotation)), motion.fps, times)
     length = np.linalg.norm(q, axis=-1, keepdims=True)
-    q, change = (curves.multiply(curves.multiply(back, part / length), rest) for part in (q, change))
+    q, change = rest.local(q / length), rest.local(change / length)
     euler = curves.euler_xyz(q)
     place, speed = curves.sample_with_slopes(position, motion.fps, times)
-    to_bone = np.array(bones[0].matrix_local.to_3x3().inverted()).T
     channels = np.empty((len(frames), 2, 3 + 3 * len(JOINTS)))
-    channels[:, 0, :3], channels[:, 1, :3] = (place - np.array(bones[0].head_local)) @ to_bone, speed @ to_bone
+    channels[:, 0, :3], channels[:, 1, :3] = (place - rest.heads[0]) @ rest.axes[0], speed @ rest.axes[0]
     channels[:, 0, 3:] = euler.reshape(len(frames), -1)
     channels[:, 1, 3:] = curves.euler_slopes(q, change, euler).reshape(len(frames), -1)
     channels[:, 1] /= clock.rate
@@ -152,22 +173,18 @@ def _with_slopes(motion: HandMotion, side: int, armature: bpy.types.Object, cloc
 
 
 def _hand_keys(
-    motion: HandMotion, side: int, armature: bpy.types.Object, clock: Clock, frames: np.ndarray, density: Density
+    motion: HandMotion, side: int, rest: _Rest, clock: Clock, frames: np.ndarray, density: Density
 ) -> "list[Keys]":
     """The keys of each bone, location first, that are wanted at `frames` [T]."""
     from ..core import reduction  # brings SciPy, which start-up can do without
 
-    channels = _with_slopes(motion, side, armature, clock, frames)
+    channels = _with_slopes(motion, side, rest, clock, frames)
     if density.tolerance is None:
         return reduction.nth_frame(channels, density.step)
-    bones = [armature.data.bones[joint] for joint in JOINTS]
-    axes, heads, tails = (
-        np.array([getattr(bone, name) for bone in bones]) for name in ("matrix_local", "head_local", "tail_local")
-    )
-    rest = reduction.Bones(axes[:, :3, :3], heads, tails[FINGER_JOINTS[:, 2]])
+    bones = reduction.Bones(rest.axes, rest.heads, rest.tails[FINGER_JOINTS[:, 2]])
     mine = motion.notes["hand"] == side
     exact = reduction.exact_frames(frames, clock.frame(motion.keys[mine]), motion.notes["finger"][mine])
-    return reduction.reduced(channels, rest, exact, density.tolerance)
+    return reduction.reduced(channels, bones, exact, density.tolerance)
 
 
 def _key_hand(action: bpy.types.Action, obj: bpy.types.Object, frames: np.ndarray, keys: "list[Keys]") -> None:

@@ -25,6 +25,7 @@ job = sys.modules[f"{MODULE}.s2c_blender.blender.job"]
 Steps = Iterator[float | Callable[[], bool]]
 
 ROWS = {"add rig": 90, "generate": 143, "cancel": 196, "compare": 232, "preview": 367, "insert keys": 388}
+HEADERS = {"video": 206, "export": 232, "piano model": 258, "character": 284}  # of sub-panels, before there are takes
 ROWS |= {"ghost": 415, "regenerate": 440, "options": 494}
 
 
@@ -125,6 +126,18 @@ def add_strip() -> None:
     strips.new_sound(name=Path(RECORDING).stem, filepath=RECORDING, channel=1, frame_start=1)
     bpy.ops.ed.undo_push(message="Add Sound")
     area().tag_redraw()
+
+
+def panels_opened() -> Steps:
+    """Each sub-panel unfolded in turn, the lowest first, so that those above stay where they are."""
+    for name in ("character", "piano model", "export", "video"):
+        for picture_wanted in (True, False):
+            sidebar = region()
+            x, y = point(sidebar.x + sidebar.width * 0.4, sidebar.y + sidebar.height - HEADERS[name])
+            mouse("mousemove", x, y, "sleep", "0.4", "click", "1")
+            yield 2.5
+            if picture_wanted:
+                picture(f"panel-{name.replace(' ', '-')}")
 
 
 def add_rig_and_undo() -> Steps:
@@ -354,6 +367,7 @@ def steps() -> Steps:
     yield 1.0
     picture("02-music")
     parts = [
+        panels_opened,
         add_rig_and_undo,
         generate_and_cancel,
         generate,

@@ -21,7 +21,7 @@ needs_torch = pytest.mark.skipif(
     not importlib.util.find_spec("torch"), reason="needs PyTorch beside this Python, for the worker process"
 )
 SCREEN = (1600, 900)
-PICTURES = 17
+PICTURES = 21
 
 
 @pytest.fixture
