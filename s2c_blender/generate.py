@@ -78,6 +78,7 @@ def generate(job: Job, on_progress: Progress | None = None) -> Result:
         "creativity": job.creativity,
         "generator": job.generator,
         "prior": prior.meta if prior else None,
+        "dropped": played.dropped,
         "hands_given": bool((score.notes["hand"] != UNKNOWN).any()),
         "versions": versions(),
     }
@@ -132,7 +133,8 @@ def _regenerate(job: Job, on_progress: Progress | None) -> Result:
             warnings += told
         # Poses outside the part first: what is made anew may lie beside them.
         spans = [(part, True) for part, _ in around(rest, motion.duration)] + ([(span, False)] if span else [])
-        played = Report(notes_found=len(motion.notes))
+        dropped = motion.meta.get("dropped", [])  # when it was made: the new version lacks these notes too
+        played = Report(notes_found=len(motion.notes) + len(dropped), dropped=list(dropped))
         length = sum(part.last - part.first for part, _ in spans)
         with timer.stage("playing") as progress:
             for n, (part, keep) in enumerate(spans):
@@ -154,7 +156,10 @@ def _regenerate(job: Job, on_progress: Progress | None) -> Result:
     edit = {"again": list(job.again) if job.again else None, "pins": pins.time.tolist(), "seed": job.seed}
     edit |= {"creativity": job.creativity, "generator": job.generator, "prior": prior.meta if prior else None}
     motion.meta["edits"] = [*motion.meta.get("edits", []), edit]
-    accuracy = metrics.played(motion, asked).f1
+    motion.meta["dropped"] = played.dropped
+    found = metrics.played(motion, asked)
+    hits = len(found.offsets)
+    accuracy = 2 * hits / max(hits + len(found.wrong) + len(asked) + len(dropped), 1)
     return Result(motion, _report(job, played, warnings, length, timer, accuracy))
 
 

@@ -3,6 +3,7 @@
 """Output files: checked before the work begins, and whole or absent after it."""
 
 import errno
+import glob
 import os
 import re
 import shutil
@@ -56,7 +57,9 @@ def whole_file(path: Path) -> Iterator[Path]:
                 raise UserError(f"{path.name} could not be written: is the disk full?", ENVIRONMENT)
             part.replace(path)
     finally:
-        for left in path.parent.glob(f"{part.name}*"):  # Blender's own temporary files begin with the same name
+        for left in path.parent.glob(
+            f"{glob.escape(part.name)}*"
+        ):  # Blender's own temporary files begin with the same name
             left.unlink(missing_ok=True)
 
 

@@ -96,6 +96,7 @@ def insert_keys(target: bpy.types.Scene, found: rig.Rig, take: PianoHandsTake, p
     """Key a take, on NLA tracks where wanted; the preview, which would hide the keys, ends."""
     settings = target.piano_hands
     hands = {side: found.hands[side] for side in settings.sides()}
+    preview.hide(found.piano)
     keyed = key_take(
         replace(found, hands=hands),
         takes.motion_of(take),
@@ -107,22 +108,21 @@ def insert_keys(target: bpy.types.Scene, found: rig.Rig, take: PianoHandsTake, p
         density=settings.key_density(),
     )
     if push_down:
-        nla.push_down(found, take.name)
-    preview.hide(found.piano)
+        nla.push_down(found, take.name, take.uid)
     refresh(target)
     return keyed
 
 
-def add_sound(target: bpy.types.Scene, part: Part, seconds: float) -> list[str]:
-    """Put the played file, or `seconds` of it, into the sequencer unless it is there already; warnings."""
+def add_sound(target: bpy.types.Scene, part: Part, take: PianoHandsTake) -> list[str]:
+    """Put the file that a take plays into the sequencer unless it is there already, as its strip; warnings."""
     from ..audio.midi import is_midi  # brings mido, which start-up can do without
 
     there = {bpy.path.abspath(strip.sound.filepath) for strip in sound_strips(target) if strip.sound}
     if is_midi(part.path) or str(part.path) in there:
         return []
-    duration = part.duration if part.duration is not None else seconds
+    duration = part.duration if part.duration is not None else take.seconds
     try:
-        scene.add_sound(target, part.path, part.frame, part.start, duration)
+        take.strip = scene.add_sound(target, part.path, part.frame, part.start, duration).name
     except UserError as error:
         return [str(error)]
     return []

@@ -68,7 +68,7 @@ def shown_rig(context: bpy.types.Context) -> Rig | None:
 
 def look_at(context: bpy.types.Context, piano: bpy.types.Object) -> None:
     """Bring the rig into view and select it, so that nobody has to search for it."""
-    if context.mode == "OBJECT":
+    if context.mode == "OBJECT" and piano.name in context.view_layer.objects:
         for obj in context.selected_objects:
             obj.select_set(False)
         piano.select_set(True)

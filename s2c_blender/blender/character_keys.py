@@ -125,7 +125,7 @@ def write(armature: bpy.types.Object, name: str, take: str, frames: np.ndarray, 
             for axis in range(channel.values.shape[-1]):
                 _fill(new(path, axis, channel.bone), frames, channel.values[..., axis])
         if before and TAKE not in before:
-            _below(data, before, slot)
+            _below(data, before, slot, frames)
     except BaseException:
         data.action = before
         if slot:
@@ -144,15 +144,16 @@ def _fill(curve: bpy.types.FCurve, frames: np.ndarray, values: np.ndarray) -> No
         actions.fill(curve, frames, values[::2], (values[1::2] - values[::2]) / _STEP)
 
 
-def _below(data: bpy.types.AnimData, action: bpy.types.Action, slot) -> None:
-    """Let an action go on playing below the active one."""
+def _below(data: bpy.types.AnimData, action: bpy.types.Action, slot, frames: np.ndarray) -> None:
+    """Let an action go on playing below the active one, at all `frames` as it did: it may be one that repeats."""
     for track in data.nla_tracks:
         if any(strip.action == action for strip in track.strips):
             return
     track = data.nla_tracks.new()
     track.name = TRACK
-    strip = track.strips.new(action.name, int(np.floor(action.frame_range[0])), action)
+    first, last = min(action.frame_range[0], frames[0]), max(action.frame_range[1], frames[-1])
+    strip = track.strips.new(action.name, int(np.floor(first)), action)
     if slot:
         strip.action_slot = slot
-    strip.action_frame_start, strip.action_frame_end = action.frame_range
-    strip.frame_start, strip.frame_end = action.frame_range
+    strip.action_frame_start, strip.action_frame_end = first, last
+    strip.frame_start, strip.frame_end = first, last

@@ -85,16 +85,21 @@ def detect(scene: bpy.types.Scene, armature: bpy.types.Object) -> bone_names.Map
     return found
 
 
-def folder() -> Path:
-    """Where the user's presets are, made when it is not there."""
+def folder(create: bool = False) -> Path | None:
+    """Where the user's presets are; None, or with `create` UserError, when there is no such folder."""
     if EXTENSION.startswith("bl_ext."):
-        return Path(bpy.utils.extension_path_user(EXTENSION, path="characters", create=True))
-    return Path(bpy.utils.user_resource("CONFIG", path="s2c_piano_hands/characters", create=True))
+        found = bpy.utils.extension_path_user(EXTENSION, path="characters", create=create)
+    else:
+        found = bpy.utils.user_resource("CONFIG", path="s2c_piano_hands/characters", create=create)
+    if create and not found:
+        raise UserError("The folder for presets cannot be made: is Blender's configuration folder writable?")
+    return Path(found) if found else None
 
 
 def presets() -> list[str]:
     """Names of the presets there are."""
-    return sorted(path.stem for path in folder().glob("*.json"))
+    there = folder()
+    return sorted(path.stem for path in there.glob("*.json")) if there else []
 
 
 def save_preset(name: str, bones: Mapping) -> Path:
@@ -138,7 +143,7 @@ def _path(name: str) -> Path:
     clean = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name).strip(" .")
     if not clean:
         raise UserError("A preset needs a name: type one.")
-    return folder() / f"{clean}.json"
+    return folder(create=True) / f"{clean}.json"
 
 
 def register() -> None:

@@ -108,17 +108,19 @@ def measure(
         ours[side] = hand.forward_kinematics(curves.sample(position, motion.fps, times), turned, side == 0)[1]
     before = scene.frame_current, scene.frame_subframe
     errors, off = np.zeros(len(which)), []
-    for k, (i, time) in enumerate(zip(which, times, strict=True)):
-        at = float(clock.frame(time))
-        scene.frame_set(int(np.floor(at)), subframe=at - np.floor(at))
-        side, finger = int(motion.notes["hand"][i]), int(motion.notes["finger"][i])
-        point = posed(armature, pads[side], finger)
-        errors[k] = (
-            1.0 if point is None else (piano.matrix_world.inverted() @ point - Vector(ours[side][k, finger])).length
-        )
-        if errors[k] > OFF:
-            off.append((side, finger))
-    scene.frame_set(before[0], subframe=before[1])
+    try:
+        for k, (i, time) in enumerate(zip(which, times, strict=True)):
+            at = float(clock.frame(time))
+            scene.frame_set(int(np.floor(at)), subframe=at - np.floor(at))
+            side, finger = int(motion.notes["hand"][i]), int(motion.notes["finger"][i])
+            point = posed(armature, pads[side], finger)
+            errors[k] = (
+                1.0 if point is None else (piano.matrix_world.inverted() @ point - Vector(ours[side][k, finger])).length
+            )
+            if errors[k] > OFF:
+                off.append((side, finger))
+    finally:
+        scene.frame_set(before[0], subframe=before[1])
     return errors, off
 
 

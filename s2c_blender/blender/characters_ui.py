@@ -11,6 +11,7 @@ from ..errors import UserError
 from . import apply, character_mapping, characters, takes
 from .button import Button, NeedsTake, redraw, shown_rig
 from .panel import MAIN, Sidebar, in_sidebars, sentence
+from .properties import is_piano
 
 _items: list[tuple[str, str, str]] = []  # Blender does not keep the strings of items made while drawing
 
@@ -33,6 +34,8 @@ class _NeedsArmature(Button):
         armature = _armature(context)
         if not armature:
             return "Select the armature of your character first"
+        if armature.parent and is_piano(armature.parent):
+            return "This is a hand of the rig itself: select your own character"
         if armature.library and not armature.override_library:
             return "The character is linked: make a library override of it (Object > Library Override > Make)"
         return ""
@@ -57,8 +60,7 @@ class PIANO_HANDS_OT_detect_bones(_NeedsArmature, bpy.types.Operator):
 
 
 class PIANO_HANDS_OT_key_character(_NeedsArmature, NeedsTake, bpy.types.Operator):
-    """Give the character keyframes of the active take, so that its fingertips meet the keys; its own action goes on
-    playing below them on an NLA track"""
+    """Key the active take on the character, fingertips on the keys; its own action goes on below, on an NLA track"""
 
     bl_idname = "piano_hands.key_character"
     bl_label = "Key Character"

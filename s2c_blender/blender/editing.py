@@ -15,7 +15,7 @@ from ..core.motion import HandMotion
 from ..core.notes import LEFT
 from ..core.timing import Clock
 from . import actions
-from .keying import hand_channels
+from .keying import TAKE, hand_channels
 from .rig import Rig
 
 TOLERANCE = 0.001  # m that a fingertip has to move for a key to count as made by hand; reduced curves stay below it
@@ -31,22 +31,25 @@ _REACH = np.array(
 )
 
 
-def hand_keys(rig: Rig, motion: HandMotion, clock: Clock, tolerance: float = TOLERANCE) -> Pins:
+def hand_keys(rig: Rig, motion: HandMotion, clock: Clock, tolerance: float = TOLERANCE, uid: str | None = None) -> Pins:
     """Poses at the keyframes of the hands' active actions that are not the motion's, a take keyed at `clock`.
 
     A bone counts where one of its own keys differs from the motion and its pose moves a fingertip by more than
     `tolerance` m. A changed wrist asks for its place and turn, a changed finger for its three joints and where its pad
-    is. Other rotation modes than XYZ are understood; actions in NLA tracks are not looked into.
+    is. Other rotation modes than XYZ are understood. With `uid` the actions are those keyed of that take, on NLA tracks
+    too.
     """
-    found = [_of_hand(armature, motion, side, clock, tolerance) for side, armature in rig.hands.items()]
+    found = [_of_hand(armature, motion, side, clock, tolerance, uid) for side, armature in rig.hands.items()]
     names = ("time", "side", "position", "rotation", "pad")
     pins = Pins(*(np.concatenate([getattr(part, name) for part in found]) for name in names))
     return pins[np.argsort(pins.time, kind="stable")]
 
 
-def _of_hand(armature: bpy.types.Object, motion: HandMotion, side: int, clock: Clock, tolerance: float) -> Pins:
+def _of_hand(
+    armature: bpy.types.Object, motion: HandMotion, side: int, clock: Clock, tolerance: float, uid: str | None
+) -> Pins:
     """The pins of one hand."""
-    keyed = {curve: _keys(curve) for curve in _curves_of_bones(armature)}
+    keyed = {curve: _keys(curve) for curve in _curves_of_bones(armature, uid)}
     frames = np.unique(np.concatenate([keys[:, 0] for keys in keyed.values()] or [[]]))
     last = clock.frame(motion.duration)
     frames = frames[(frames >= clock.frame(0.0) - 1e-3) & (frames <= last + 1e-3)]
@@ -90,23 +93,38 @@ def _pins(
     return pins
 
 
-def _curves_of_bones(armature: bpy.types.Object) -> list[bpy.types.FCurve]:
-    """The curves of the hand's active action that move its bones."""
+def action_of(armature: bpy.types.Object, uid: str | None) -> tuple | None:
+    """A hand's active action and slot, or those on its NLA tracks at the action's own times; `uid` of the take."""
     data = armature.animation_data
-    if not data or not data.action:
+    if not data:
+        return None
+    slots = actions.has_slots()
+    if data.action and (uid is None or data.action.get(TAKE) == uid):
+        return data.action, data.action_slot if slots else None
+    for strip in (strip for track in data.nla_tracks for strip in track.strips):
+        in_place = abs(strip.frame_start - strip.action_frame_start) < 1e-3 and strip.scale == 1.0
+        if uid and strip.action and strip.action.get(TAKE) == uid and in_place:
+            return strip.action, strip.action_slot if slots else None
+    return None
+
+
+def _curves_of_bones(armature: bpy.types.Object, uid: str | None) -> list[bpy.types.FCurve]:
+    """The curves that move the hand's bones."""
+    found = action_of(armature, uid)
+    if not found:
         return []
     paths = {_path(joint, kind) for joint in JOINTS for kind in (_rotation_of(armature, joint), "location")}
-    return [curve for curve in _curves_of(data) if curve.data_path in paths and len(curve.keyframe_points)]
+    return [curve for curve in _curves_of(*found) if curve.data_path in paths and len(curve.keyframe_points)]
 
 
-def _curves_of(data: bpy.types.AnimData) -> Iterable[bpy.types.FCurve]:
-    """Curves of the action that move this object, not those of other slots."""
+def _curves_of(action: bpy.types.Action, slot) -> Iterable[bpy.types.FCurve]:
+    """Curves of an action's slot, not those of other slots."""
     if not actions.has_slots():
-        yield from data.action.fcurves
+        yield from action.fcurves
         return
-    for layer in data.action.layers:
+    for layer in action.layers:
         for strip in layer.strips:
-            bag = strip.channelbag(data.action_slot) if data.action_slot else None
+            bag = strip.channelbag(slot) if slot else None
             yield from bag.fcurves if bag else ()
 
 

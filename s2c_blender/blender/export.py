@@ -154,12 +154,13 @@ def _ready(
 def _in_window(scene: bpy.types.Scene) -> Iterator[None]:
     """The scene in the window, where the exporter of glTF wants it."""
     window = bpy.context.window or bpy.context.window_manager.windows[0]
-    before = window.scene
+    before, layer = window.scene, window.view_layer
     window.scene = scene
     try:
         yield
     finally:
         window.scene = before
+        window.view_layer = layer
 
 
 def _write(operator: Callable, path: Path, **settings) -> None:

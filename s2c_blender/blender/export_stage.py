@@ -65,7 +65,8 @@ def staged(rig: Rig, scene: bpy.types.Scene, wanted: Wanted, times: Times, name:
     keys = _keys(rig) if wanted.piano else []
     rigid = [part for found in parts.values() for part in found if not _skins(part)]
     watched = [*hands.values(), *rigid, *keys]
-    with poses_kept(scene, [rig.piano, *watched]):
+    shown = [*rig.hands.values(), *rig.keys.values(), *([rig.pedal] if rig.pedal else [])]  # a preview moves them all
+    with poses_kept(scene, list(dict.fromkeys([rig.piano, *shown, *watched]))):
         build = _Build(wanted, times, sample(scene, rig.piano, watched, times.scene_frames), name)
         try:
             if wanted.single:
@@ -89,7 +90,8 @@ def staged(rig: Rig, scene: bpy.types.Scene, wanted: Wanted, times: Times, name:
 def _keys(rig: Rig) -> list[bpy.types.Object]:
     """The keys and the pedal: those of the user's piano model where it has them, else the rig's."""
     model = [key for key in attached_keys(rig.piano).values() if key.type == "MESH"]
-    return model or [*rig.keys.values(), *([rig.pedal] if rig.pedal else [])]
+    pedal = [rig.pedal] if rig.pedal and not (model and rig.pedal.hide_render) else []
+    return [*(model or rig.keys.values()), *pedal]
 
 
 def _meshes(hand: bpy.types.Object) -> list[bpy.types.Object]:
@@ -173,7 +175,7 @@ class _Build:
     def strike(self) -> None:
         """Remove everything and give the names back."""
         bpy.data.batch_remove(self._made)
-        for owner, name in self._lent:
+        for owner, name in reversed(self._lent):  # one that several objects share was lent more than once
             owner.name = name
 
     def _rigid(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

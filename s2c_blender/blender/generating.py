@@ -38,8 +38,7 @@ class Generating(Button):
         if not run:  # the Cancel button, or the extension was disabled
             return self._end({"CANCELLED"})
         if event.type == "ESC" and event.value == "PRESS":
-            job.stop("Cancelled; nothing was changed.")
-            self.report({"WARNING"}, "Cancelled; nothing was changed")
+            self.report({"WARNING"}, job.cancel())
             return self._end({"CANCELLED"})
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
@@ -51,6 +50,8 @@ class Generating(Button):
                 return {"PASS_THROUGH"}
             had_rig = self._rig_name(run)
             self.report({"INFO"}, job.finish(report))
+            if job.state.waiting:
+                bpy.ops.ed.undo_push(message=self.bl_label)  # each take can be undone, and only it
             more = job.go_on(context, run.order.scene_uid)
         except UserError as error:
             self._end(set())
@@ -145,7 +146,7 @@ class PIANO_HANDS_OT_solve_keys(Generating, NeedsTake, bpy.types.Operator):
 
 
 class PIANO_HANDS_OT_cancel(bpy.types.Operator):
-    """Stop making the hands; the scene stays as it is"""
+    """Stop making the hands; takes that are finished stay"""
 
     bl_idname = "piano_hands.cancel"
     bl_label = "Cancel"
@@ -158,7 +159,7 @@ class PIANO_HANDS_OT_cancel(bpy.types.Operator):
         return job.state.run is not None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        job.stop("Cancelled; nothing was changed.")
+        job.cancel()
         redraw()
         return {"FINISHED"}
 

@@ -77,7 +77,7 @@ _handle = None
 def posed(scene: bpy.types.Scene) -> list[Posed]:
     """The ghost hands at the scene's frame; none when nothing is to be drawn or something it needs was deleted."""
     settings = scene.piano_hands_ghost
-    take = takes.find(settings.take) if settings.show else None
+    take = takes.find(settings.take, scene) if settings.show else None
     if not take:
         return []
     try:
@@ -271,7 +271,7 @@ class PIANO_HANDS_OT_ghost(NeedsTake, bpy.types.Operator):
 def draw_settings(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Lines for the panel of takes."""
     settings, take = context.scene.piano_hands_ghost, takes.active(context.scene)
-    shown = takes.find(settings.take) if settings.show else None
+    shown = takes.find(settings.take, context.scene) if settings.show else None
     drawn = bool(shown and take and shown.uid == take.uid)
     layout.operator("piano_hands.ghost", icon="GHOST_ENABLED" if drawn else "GHOST_DISABLED", depress=drawn)
     if shown:

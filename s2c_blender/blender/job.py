@@ -111,6 +111,7 @@ class State:
     run: Run | None = None
     trouble: Trouble | None = None
     waiting: list[str] = field(default_factory=list)  # strips that are played after this one
+    done: int = 0  # of several strips
 
 
 state = State()
@@ -121,7 +122,7 @@ def start(context: bpy.types.Context, plan: Plan | None = None) -> Run:
 
     UserError, also shown in the panel, when that cannot be.
     """
-    state.trouble = None
+    state.trouble, state.done = None, 0
     try:
         names = [] if plan else strip_names(context)
         several = len(names) > 1
@@ -135,16 +136,25 @@ def start(context: bpy.types.Context, plan: Plan | None = None) -> Run:
 
 def go_on(context: bpy.types.Context, scene_uid: int) -> bool:
     """Begin with the next of several strips; False when there is none. UserError as `start`."""
-    if not state.waiting:
-        return False
-    name = state.waiting.pop(0)
-    try:
-        with context.temp_override(scene=find_scene(scene_uid)):
-            state.run = Run(bpy.context, orders.music(name, several=True))
-    except UserError as error:
-        fail(error)
-        raise
-    return True
+    failed = None
+    while state.waiting and not state.run:
+        name = state.waiting.pop(0)
+        try:
+            with context.temp_override(scene=find_scene(scene_uid)):
+                state.run = Run(bpy.context, orders.music(name, several=True))
+        except UserError as error:  # the others can be played all the same
+            failed = error
+    if failed and not state.run:
+        fail(failed)
+        raise failed
+    return state.run is not None
+
+
+def cancel() -> str:
+    """The user wants no more; the sentence that says what that means."""
+    sentence = f"Cancelled; {state.done} finished takes stay." if state.done else "Cancelled; nothing was changed."
+    stop(sentence)
+    return sentence
 
 
 def stop(sentence: str = "") -> None:
@@ -192,15 +202,13 @@ def finish(report: dict) -> str:
         part = run.order.part
         motion = HandMotion.load(run.order.result)
         told = {name: report[name] for name in KEPT} | {"source": str(part.path)}
-        take = takes.add(target, motion, told, part.frame, part.strip, part.anchor)
-        try:
-            put_on_rig(target, take, run.order.push_down)
-        except BaseException:
-            takes.remove(target, len(settings.takes) - 1)
-            raise
+        take = takes.add(target, motion, told, part.frame)
+        take.strip, take.second, take.retimed = part.strip, part.start, part.retimed
         if settings.source == "FILE" and settings.add_sound and not run.order.made_from:
-            warnings = report["warnings"] + add_sound(target, part, motion.duration)
+            warnings = report["warnings"] + add_sound(target, part, take)
             take.report = json.dumps(told | {"warnings": warnings})
+        put_on_rig(target, take, run.order.push_down)  # if it cannot be keyed, the take stays for another try
+        state.done += 1
     except UserError as error:
         fail(error)
         raise
@@ -208,6 +216,8 @@ def finish(report: dict) -> str:
         stop()
         raise
     stop()
+    if not state.waiting:
+        state.done = 0
     _LOGGER.info("done: %s", report)
     return f"{report['notes_played']} of {report['notes_found']} notes are played"
 
@@ -216,7 +226,7 @@ def finish(report: dict) -> str:
 def _stop_before_load(*_) -> None:
     """load_pre handler: the new file has nothing to do with the running generation."""
     stop()
-    state.trouble, state.waiting = None, []
+    state.trouble, state.waiting, state.done = None, [], 0
 
 
 def register() -> None:
@@ -239,7 +249,7 @@ def blocking(context: bpy.types.Context, plan: Plan | None = None) -> str:
             fail(error)
             raise
         except (Cancelled, KeyboardInterrupt):
-            stop("Cancelled; nothing was changed.")
+            cancel()
             raise
         told = finish(report)
         if not go_on(context, run.order.scene_uid):

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 PEDAL_ANGLE = 0.12  # rad, full way down
 PEDAL_TRAVEL = 0.06  # s the foot takes to press or lift it
-TOLERANCE = "piano_hands_tolerance"  # custom property of a hand's action whose keys were reduced, m
+NAMED = "piano_hands_action"  # and the name it had then: a copy or a renamed one is the user's
+TOLERANCE_KEPT = "piano_hands_tolerance"  # of a hand's action whose keys were reduced, m
 NAME = re.compile(r"take-(\d{3,})")
 TAKE = "piano_hands_take"  # custom property of every action that keying makes: the take's uid, or its name
 
@@ -62,6 +63,11 @@ def next_name(names: Iterable[str] = ()) -> str:
     return f"take-{max(numbers, default=0) + 1:03d}"
 
 
+def is_ours(action: bpy.types.Action, uid: str | None = None) -> bool:
+    """Whether keying made an action, of the take `uid` where that is given; the user's copies of it are not ours."""
+    return action.get(NAMED) == action.name and (uid is None or action.get(TAKE) == uid)
+
+
 def key_take(
     rig: Rig,
     motion: HandMotion,
@@ -95,7 +101,7 @@ def key_take(
         for side, obj in rig.hands.items():
             action = undo.new_action(f"{HANDS[side]}.{name}")
             _key_hand(action, obj, frames, kept[side])
-            action[TOLERANCE] = density.tolerance or 0.0
+            action[TOLERANCE_KEPT] = density.tolerance or 0.0
         if keys:
             _clear_ours([obj for obj in (*rig.keys.values(), rig.pedal) if obj and obj not in moving and obj != pedal])
         _key_piano(undo, name, clock, moving, pedal, motion.pedal)
@@ -214,7 +220,7 @@ def _clear_ours(objects: list[bpy.types.Object]) -> None:
     """Take the previous take's actions off keys that this take does not play, and let these keys up."""
     for obj in objects:
         data = obj.animation_data
-        if data and data.action and TAKE in data.action:
+        if data and data.action and is_ours(data.action):
             data.action = None
             obj.rotation_euler[0] = 0.0
 
@@ -236,7 +242,7 @@ class _Undo:
 
     def new_action(self, name: str) -> bpy.types.Action:
         action = bpy.data.actions.new(name)
-        action[TAKE] = self.take
+        action[TAKE], action[NAMED] = self.take, action.name
         self.made.append(action)
         return action
 

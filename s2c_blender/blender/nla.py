@@ -8,38 +8,45 @@ from collections.abc import Iterator
 import bpy
 
 from . import actions
-from .keying import TAKE
+from .keying import TAKE, is_ours
 from .rig import Rig
 
 TRACK = "Piano Hands"
 
 
-def push_down(rig: Rig, name: str) -> None:
-    """Move the rig's keyed actions onto NLA tracks, as strips called `name`, where they go on playing."""
+_TIMES = ("frame_start", "frame_end", "action_frame_start", "action_frame_end")
+# What a strip has besides its times, in an order in which it can be set.
+_LOOK = ("blend_type", "influence", "mute", "use_reverse", "blend_in", "blend_out", "repeat")
+
+
+def push_down(rig: Rig, name: str, uid: str) -> None:
+    """Move the actions that were keyed of a take onto NLA tracks, as strips called `name`, where they go on playing."""
     for obj in (*rig.hands.values(), *rig.keys.values(), *([rig.pedal] if rig.pedal else [])):
         data = obj.animation_data
-        if data and data.action and TAKE in data.action:
+        if data and data.action and is_ours(data.action, uid):
             _push(data, name)
 
 
 def _push(data: bpy.types.AnimData, name: str) -> None:
     action, slot = data.action, data.action_slot if actions.has_slots() else None
     track = next((track for track in data.nla_tracks if track.name.startswith(TRACK)), None) or _new_track(data)
-    start = math.floor(action.frame_range[0])
-    try:
-        strip = track.strips.new(name, start, action)
-    except RuntimeError:  # another strip is in its way
-        strip = _new_track(data).strips.new(name, start, action)
+    strip = _put(data, track, name, action.frame_range[0], action)
     if slot:
         strip.action_slot = slot
     strip.action_frame_start, strip.action_frame_end = action.frame_range
     strip.frame_start, strip.frame_end = action.frame_range
-    earlier = [other for other, _ in _strips(data) if other != strip and other.frame_start < strip.frame_start]
-    strip.extrapolation = "HOLD_FORWARD" if earlier else "HOLD"
-    for other, _ in _strips(data):
-        if other.frame_start > strip.frame_start and other.extrapolation == "HOLD":
-            other.extrapolation = "HOLD_FORWARD"  # it would hold its first pose over this strip
+    _uncover(data)
     data.action = None
+
+
+def _uncover(data: bpy.types.AnimData) -> None:
+    """Let no strip hold its first or last pose over another one; between strips the last pose stays."""
+    tracks = enumerate(data.nla_tracks)
+    placed = [(strip.frame_start, height, strip) for height, track in tracks for strip in _ours(track)]
+    first = min(start for start, _, _ in placed)
+    for start, height, strip in placed:
+        hides = any(begin > start and below < height for begin, below, _ in placed)
+        strip.extrapolation = "NOTHING" if hides else "HOLD" if start == first else "HOLD_FORWARD"
 
 
 def _new_track(data: bpy.types.AnimData) -> bpy.types.NlaTrack:
@@ -51,16 +58,43 @@ def _new_track(data: bpy.types.AnimData) -> bpy.types.NlaTrack:
 def _strips(data: bpy.types.AnimData) -> Iterator[tuple[bpy.types.NlaStrip, bpy.types.NlaTrack]]:
     """The strips of takes on an object."""
     for track in data.nla_tracks:
-        for strip in track.strips:
-            if strip.action and TAKE in strip.action:
-                yield strip, track
+        yield from ((strip, track) for strip in _ours(track))
 
 
-def move(uid: str, way: float) -> None:
-    """Move the strips of a take by `way` frames; their actions' keys have been moved already."""
+def _ours(track: bpy.types.NlaTrack) -> list[bpy.types.NlaStrip]:
+    return [strip for strip in track.strips if strip.action and is_ours(strip.action)]
+
+
+def move(ways: dict[str, float]) -> None:
+    """Move the strips of takes (by uid) by `ways` frames; their actions' keys have been moved already.
+
+    They are taken off and put down again: moved strips would push each other, and be cut where they touch.
+    """
     for obj in bpy.data.objects:
-        for strip, _ in _strips(obj.animation_data) if obj.animation_data else ():
-            if strip.action.get(TAKE) == uid:
-                ends = (strip.frame_start + way, strip.frame_end + way)
-                strip.action_frame_start, strip.action_frame_end = strip.action.frame_range
-                strip.frame_start, strip.frame_end = ends
+        data = obj.animation_data
+        lifted = []
+        for strip, track in list(_strips(data)) if data else ():
+            if way := ways.get(strip.action[TAKE]):
+                times = [getattr(strip, name) + way for name in _TIMES]
+                look = [(name, getattr(strip, name)) for name in _LOOK]
+                slot = strip.action_slot if actions.has_slots() else None
+                lifted.append((track, strip.name, strip.action, slot, times, look))
+                track.strips.remove(strip)
+        for track, name, action, slot, times, look in lifted:
+            strip = _put(data, track, name, times[0], action)
+            if slot:
+                strip.action_slot = slot
+            strip.action_frame_start, strip.action_frame_end = times[2:]
+            for setting, value in look:
+                setattr(strip, setting, value)
+            strip.frame_start, strip.frame_end = times[:2]
+        if lifted:
+            _uncover(data)
+
+
+def _put(data: bpy.types.AnimData, track: bpy.types.NlaTrack, name: str, start: float, action) -> bpy.types.NlaStrip:
+    """A new strip on a track, or on a new one where another strip is in its way."""
+    try:
+        return track.strips.new(name, math.floor(start), action)
+    except RuntimeError:
+        return _new_track(data).strips.new(name, math.floor(start), action)

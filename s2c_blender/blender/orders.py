@@ -10,8 +10,8 @@ import bpy
 
 from ..errors import UserError
 from ..job import Job
-from . import editing, takes
-from .keying import TAKE, TOLERANCE, scene_clock
+from . import actions, editing, takes
+from .keying import TOLERANCE_KEPT, scene_clock
 from .preferences import cache_folder, preferences
 from .rig import rig_of
 from .source import Part, chosen_part
@@ -54,7 +54,7 @@ def anew(keep: bool) -> Plan:
         scene, settings = context.scene, context.scene.piano_hands
         take = takes.active(scene)
         motion = takes.motion_of(take)
-        job = _job(context, source=_heard(take), seed=1 + max(other.seed for other in settings.takes))
+        job = _job(context, source=_heard(take), seed=_next_seed(settings.takes))
         job.previous = str(folder / "previous.npz")
         motion.save(job.previous)
         if not keep:
@@ -68,11 +68,16 @@ def anew(keep: bool) -> Plan:
                 f'No keyframes of "{take.name}" were changed by hand: insert its keyframes, pose and key a hand, then '
                 "press this again."
             )
-        part = Part(Path(take.source), 0.0, None, take.frame, take.strip, take.anchor)
+        part = Part(Path(take.source), take.second, None, take.frame, take.strip, take.retimed)
         uid = scene.session_uid
         return Order(job, part, uid, folder / "motion.npz", settings.push_down, take.name)
 
     return plan
+
+
+def _next_seed(all_takes) -> int:
+    """One that no take of the scene has."""
+    return (1 + max(take.seed for take in all_takes)) % 2**31
 
 
 def _seconds(take: takes.PianoHandsTake, scene: bpy.types.Scene, duration: float) -> tuple[float, float]:
@@ -96,13 +101,19 @@ def _hand_made(take: takes.PianoHandsTake, scene: bpy.types.Scene):
     if not piano:
         return None
     rig = rig_of(piano)
-    found = [hand.animation_data and hand.animation_data.action for hand in rig.hands.values()]
-    ours = [action for action in found if action and action.get(TAKE) == take.uid]
+    ours = [found[0] for hand in rig.hands.values() if (found := editing.action_of(hand, take.uid))]
     if not ours:
         return None
     # What reducing the keys did was not done by hand.
-    tolerance = max([editing.TOLERANCE, *(2 * action.get(TOLERANCE, 0.0) for action in ours)])
-    return editing.hand_keys(rig, takes.motion_of(take), scene_clock(scene, take.frame), tolerance)
+    tolerance = max([editing.TOLERANCE, *(2 * action.get(TOLERANCE_KEPT, 0.0) for action in ours)])
+    pins = editing.hand_keys(rig, takes.motion_of(take), scene_clock(scene, take.frame), tolerance, take.uid)
+    keyed = sum(max(len(curve.keyframe_points) for curve in actions.curves(action)) for action in ours)
+    if 2 * len(pins) > keyed:
+        raise UserError(
+            f'Most keyframes of "{take.name}" differ from it, as if they were moved or made at another frame rate: '
+            "insert its keyframes again."
+        )
+    return pins
 
 
 def _heard(take: takes.PianoHandsTake) -> str:

@@ -186,6 +186,8 @@ def attach(rig: Rig, keys: dict[int, bpy.types.Object], *, turn: bool = True) ->
             raise UserError(f"The rig has no key {pitch}: add a new rig with Add Rig.")
         _check_editable(obj)
     detach(rig)
+    for obj in keys.values():
+        _release(obj)
     bpy.context.view_layer.update()
     for pitch, obj in keys.items():
         _constrain(obj, rig.keys[pitch], _pressed(rig.piano, pitch, obj, turn))
@@ -197,11 +199,16 @@ def detach(rig: Rig) -> int:
     """Release the model's keys; how many there were."""
     attached = attached_keys(rig.piano)
     for obj in attached.values():
-        for constraint in [c for c in obj.constraints if c.name in CONSTRAINTS]:
-            obj.constraints.remove(constraint)
+        _release(obj)
     if KEYS in rig.piano:
         del rig.piano[KEYS]
     return len(attached)
+
+
+def _release(obj: bpy.types.Object) -> None:
+    """Remove our constraints, also those of another rig."""
+    for constraint in [c for c in obj.constraints if c.type == "TRANSFORM" and c.name.startswith(CONSTRAINTS)]:
+        obj.constraints.remove(constraint)
 
 
 def attached_keys(piano: bpy.types.Object) -> dict[int, bpy.types.Object]:

@@ -6,6 +6,7 @@ Which take is previewed is written on the `Piano` object, so it survives undo an
 objects are looked up anew on each frame. Keyed values would lose against the handler: keying ends the preview.
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import bpy
@@ -22,7 +23,7 @@ from . import takes
 from .keying import PEDAL_ANGLE, hand_channels, key_strokes, pedal_strokes
 from .rig import HANDS, Rig, rig_of
 
-PROPERTY = "piano_hands_preview"  # on the Piano object: {"take": uid, "before": poses}
+PROPERTY = "piano_hands_preview"  # on the Piano object: {"take": uid, "before": poses, "modes": of rotation}
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,17 @@ class _Shown:
     pedal: tuple[np.ndarray, np.ndarray]
 
 
-_cache: dict[tuple[str, str], _Shown] = {}  # (piano name, uid of the take)
+_KEPT = 3  # motions made ready; ten minutes have 29 MB
+_cache: OrderedDict[tuple[str, str], _Shown] = OrderedDict()  # (piano name, uid of the take)
 
 
 def show(rig: Rig, take: takes.PianoHandsTake, scene: bpy.types.Scene) -> None:
     """Preview a take on a rig."""
-    before = rig.piano[PROPERTY]["before"].to_list() if is_shown(rig.piano) else _poses(rig).ravel().tolist()
-    rig.piano[PROPERTY] = {"take": take.uid, "before": before}
+    if is_shown(rig.piano):
+        rig.piano[PROPERTY]["take"] = take.uid
+    else:
+        modes = " ".join(rig.hands[side].pose.bones[joint].rotation_mode for side in HANDS for joint in JOINTS)
+        rig.piano[PROPERTY] = {"take": take.uid, "before": _poses(rig).ravel().tolist(), "modes": modes}
     pose(rig.piano, scene)
 
 
@@ -50,6 +55,7 @@ def hide(piano: bpy.types.Object) -> None:
     if PROPERTY not in piano:
         return
     before = np.array(piano[PROPERTY]["before"].to_list()).reshape(len(HANDS), len(JOINTS), 4, 4)
+    modes = iter(piano[PROPERTY]["modes"].split(" "))
     del piano[PROPERTY]
     try:
         rig = rig_of(piano)
@@ -57,6 +63,7 @@ def hide(piano: bpy.types.Object) -> None:
         return
     for side, hand in rig.hands.items():
         for joint, pose_before in zip(JOINTS, before[side], strict=True):
+            hand.pose.bones[joint].rotation_mode = next(modes)
             hand.pose.bones[joint].matrix_basis = Matrix(pose_before)
     for obj in (*rig.keys.values(), *([rig.pedal] if rig.pedal else [])):
         obj.rotation_euler[0] = 0.0
@@ -82,7 +89,7 @@ def on_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = Non
 
 def pose(piano: bpy.types.Object, scene: bpy.types.Scene) -> None:
     """Pose one rig for the scene's current frame; a take or part of the rig that is gone ends the preview."""
-    take = takes.find(piano[PROPERTY]["take"])
+    take = takes.find(piano[PROPERTY]["take"], scene)
     try:
         if not take:
             raise UserError("The previewed take was removed.")
@@ -119,6 +126,9 @@ def _load(rig: Rig, take: takes.PianoHandsTake) -> _Shown:
     name = (rig.piano.name, take.uid)
     if name not in _cache:
         _cache[name] = _prepare(rig, takes.motion_of(take))
+        if len(_cache) > _KEPT:
+            _cache.popitem(last=False)
+    _cache.move_to_end(name)
     return _cache[name]
 
 
@@ -130,10 +140,18 @@ def _prepare(rig: Rig, motion: HandMotion) -> _Shown:
     return _Shown(motion.fps, hands, keys, curves.travel(pedal_strokes(motion.pedal)))
 
 
+@bpy.app.handlers.persistent
+def _forget(*_) -> None:
+    """load_post handler: another file's pianos may have the same names."""
+    _cache.clear()
+
+
 def register() -> None:
     bpy.app.handlers.frame_change_post.append(on_frame)
+    bpy.app.handlers.load_post.append(_forget)
 
 
 def unregister() -> None:
+    bpy.app.handlers.load_post.remove(_forget)
     bpy.app.handlers.frame_change_post.remove(on_frame)
     _cache.clear()

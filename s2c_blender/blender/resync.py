@@ -6,43 +6,37 @@ import bpy
 
 from ..errors import UserError
 from . import actions, nla, strips, takes
-from .keying import TAKE
+from .keying import TAKE, is_ours
 
-_STILL = 1e-4  # frames
+_STILL = 0.01  # frames; properties are kept in single precision
 
 
-def resync(context: bpy.types.Context) -> list[takes.PianoHandsTake]:
-    """Move every take of the scene, and its keyframes, as far as its strip was moved; the takes that were moved.
+def resync(context: bpy.types.Context) -> tuple[list[str], list[str]]:
+    """Move every take of the scene, and its keyframes, to where its strip is now; names of those moved, and sentences.
 
-    UserError when none of them has a strip any more.
+    UserError when no take was made from a strip.
     """
     scene = context.scene
     ours = [take for take in scene.piano_hands.takes if take.strip]
-    homes = strips.sequencer_scenes(context)
-    found = {strip.name: (strip, home) for home in homes for strip in strips.sound_strips(home)}
-    there = [take for take in ours if take.strip in found]
-    if not there:
-        raise UserError(
-            f'The sound strip "{ours[0].strip}" is gone: undo its removal, or generate again.'
-            if ours
-            else "No take of this scene was made from a sound strip: move its keyframes by hand."
-        )
-    moved = []
-    for take in there:
-        strip, home = found[take.strip]
-        anchor = strips.anchor(strip, home)
-        way = (anchor - take.anchor) * takes.rate_of(scene) / takes.rate_of(home)
-        if abs(way) > _STILL:
-            take.frame, take.anchor = take.frame + way, anchor
-            _move_keys(take.uid, way)
-            moved.append(take)
-    return moved
-
-
-def _move_keys(uid: str, way: float) -> None:
-    """Move the keyframes that were made of a take by `way` frames, hand-made ones in its actions too."""
-    ours = [action for action in bpy.data.actions if action.get(TAKE) == uid]
-    for action in ours:
-        for curve in actions.curves(action):
-            actions.shift(curve, way)
-    nla.move(uid, way)
+    if not ours:
+        raise UserError("No take of this scene was made from a sound strip: move its keyframes by hand.")
+    ways, told = {}, []
+    for take in ours:
+        try:
+            home, strip = strips.named(context, take.strip)
+        except UserError as error:
+            told.append(str(error))
+            continue
+        if strips.has_retiming(strip) != take.retimed:
+            told.append(f'"{take.strip}" was retimed after {take.name} was made of it: generate again.')
+            continue
+        frame = strips.frame_of(strip, home, take.second) * takes.rate_of(scene) / takes.rate_of(home)
+        if abs(frame - take.frame) > _STILL:
+            ways[take.uid] = frame - take.frame
+            take.frame = frame
+    for action in bpy.data.actions:
+        if way := is_ours(action) and ways.get(action[TAKE]):
+            for curve in actions.curves(action):
+                actions.shift(curve, way)
+    nla.move(ways)
+    return [take.name for take in ours if take.uid in ways], told

@@ -83,6 +83,8 @@ def _check_bones(armature: bpy.types.Object) -> None:
 
 def _check_editable(rig: Rig) -> None:
     for obj in (*rig.hands.values(), *rig.keys.values()):
+        if obj.animation_data and obj.animation_data.use_tweak_mode:
+            raise UserError(f'"{obj.name}" is in tweak mode of the NLA editor: leave it there with Tab.')
         override = obj.override_library
         if (obj.library and not override) or (override and override.is_system_override):
             raise UserError(

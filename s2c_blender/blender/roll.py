@@ -77,7 +77,8 @@ def build(
     if not len(notes):
         raise UserError("There is no note to show in this range: choose a longer one.")
     uid = uid or name
-    remove(uid)
+    for scene in piano.users_scene:
+        remove(uid, scene)
     made = _Made(f"Roll.{name}", uid, home(piano))
     root = made.object("", None, piano)
     root.location[1:] = strike_line(style.lean)
@@ -104,11 +105,12 @@ def build(
     return root
 
 
-def remove(uid: str) -> bool:
-    """Delete a roll with everything it is made of; False when there is none."""
-    kinds = (bpy.data.objects, bpy.data.meshes, bpy.data.actions, bpy.data.materials, bpy.data.node_groups)
-    owned = [block for kind in kinds for block in kind if block.get(OWNER) == uid and not block.library]
+def remove(uid: str, scene: bpy.types.Scene) -> bool:
+    """Delete a scene's roll with everything that only it is made of; False when there is none."""
+    owned = [obj for obj in scene.objects if obj.get(OWNER) == uid and not obj.library]
     bpy.data.batch_remove(owned)
+    for kind in (bpy.data.actions, bpy.data.meshes, bpy.data.materials, bpy.data.node_groups):
+        bpy.data.batch_remove([block for block in kind if block.get(OWNER) == uid and not block.users])
     return bool(owned)
 
 

@@ -15,7 +15,7 @@ from . import strips
 class Part:
     """`duration` seconds (None: to the end) of `path` from second `start`, which sound at `frame` of the scene.
 
-    Of a strip its name and, in its own scene's frames, where it was anchored (strips.anchor).
+    Of a strip its name, and whether it was retimed.
     """
 
     path: Path
@@ -23,7 +23,7 @@ class Part:
     duration: float | None
     frame: float
     strip: str = ""
-    anchor: float = 0.0
+    retimed: bool = False
 
 
 def source_name(context: bpy.types.Context) -> str:
@@ -57,14 +57,10 @@ def chosen_part(context: bpy.types.Context, folder: Path, strip_name: str = "") 
     if settings.source == "FILE":
         part = Part(_file(settings), 0.0, None, settings.file_frame)
     else:
-        chosen = strips.chosen_strips(context) if strip_name else [strips.find_strip(context)]
-        found = [(home, strip) for home, strip in chosen if strip_name in ("", strip.name)]
-        if not found:
-            raise UserError(f'The strip "{strip_name}" is not selected any more: select the strips and generate again.')
-        strip_scene, strip = found[0]
+        strip_scene, strip = strips.named(context, strip_name) if strip_name else strips.find_strip(context)
         audio = strips.strip_audio(strip, strip_scene, folder)
         part = Part(audio.path, audio.start, audio.duration, strips.scene_frame(audio, strip_scene, scene))
-        part = replace(part, strip=strip.name, anchor=strips.anchor(strip, strip_scene))
+        part = replace(part, strip=strip.name, retimed=strips.has_retiming(strip))
     if settings.range == "ALL":
         return part
     frames = (scene.frame_start, scene.frame_end)

@@ -68,6 +68,15 @@ def chosen_strips(context: bpy.types.Context) -> list[tuple[bpy.types.Scene, bpy
     return [(scene, strip) for strip in (selected if several else [first])]
 
 
+def named(context: bpy.types.Context, name: str) -> tuple[bpy.types.Scene, bpy.types.Strip]:
+    """The sound strip of a name and its scene; UserError when there is none."""
+    for scene in sequencer_scenes(context):
+        for strip in sound_strips(scene):
+            if strip.name == name:
+                return scene, strip
+    raise UserError(f'The sound strip "{name}" is gone: undo its removal or give it its old name, or generate again.')
+
+
 def is_heard(strip: bpy.types.Strip, scene: bpy.types.Scene) -> bool:
     """Whether neither the strip nor its channel nor a meta strip around it is muted."""
     editor = scene.sequence_editor
@@ -101,12 +110,18 @@ def strip_clock(strip: bpy.types.Strip, scene: bpy.types.Scene) -> Clock:
     return Clock(rate, start - trim + getattr(strip, "sound_offset", 0.0) * rate)
 
 
-def anchor(strip: bpy.types.Strip, scene: bpy.types.Scene) -> float:
-    """The frame of the strip's scene that moves with its sound: where second 0 of its file lies.
+def has_retiming(strip: bpy.types.Strip) -> bool:
+    """Whether a strip is retimed, as far as it says so itself (Blender 4.4 and later)."""
+    return len(getattr(strip, "retiming_keys", ())) > 0
 
-    Of a retimed strip, which is heard as it is mixed down: where it begins.
+
+def frame_of(strip: bpy.types.Strip, scene: bpy.types.Scene, second: float) -> float:
+    """The frame of the strip's scene at which a second of its file sounds.
+
+    Of a retimed strip: a second of what it plays, which is mixed down from its first frame on.
     """
-    return handles(strip)[0] if len(getattr(strip, "retiming_keys", ())) else strip_clock(strip, scene).origin
+    clock = strip_clock(strip, scene)
+    return handles(strip)[0] + second * clock.rate if has_retiming(strip) else clock.frame(second)
 
 
 def strip_audio(strip: bpy.types.Strip, scene: bpy.types.Scene, folder: Path) -> StripAudio:

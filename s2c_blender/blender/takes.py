@@ -11,9 +11,10 @@ import math
 import uuid
 from collections import OrderedDict
 from datetime import datetime
+from functools import lru_cache
 
 import bpy
-from bpy.props import FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from ..core.motion import HandMotion
 from ..core.packed import pack, unpack
@@ -38,7 +39,8 @@ class PianoHandsTake(bpy.types.PropertyGroup):
     generator: StringProperty(name="Generator")
     source: StringProperty(name="Source", description="What was played")
     strip: StringProperty(name="Strip", description="The sound strip it belongs to, empty for a file")
-    anchor: FloatProperty(name="Anchor", description="Frame at which second 0 of the strip's file lay")
+    second: FloatProperty(name="Second", description="Second of what the strip plays at which the motion begins")
+    retimed: BoolProperty(name="Retimed", description="Whether the strip played its file faster or slower")
     accuracy: FloatProperty(
         name="Key Accuracy",
         description="How well the pressed keys agree with the notes: F1 of all notes",
@@ -49,12 +51,16 @@ class PianoHandsTake(bpy.types.PropertyGroup):
 
     def told(self) -> dict:
         """The report of its generation."""
-        return json.loads(self.report or "{}")
+        return _parsed(self.report)
 
 
-def add(
-    scene: bpy.types.Scene, motion: HandMotion, report: dict, frame: float, strip: str = "", anchor: float = 0.0
-) -> PianoHandsTake:
+@lru_cache(16)
+def _parsed(report: str) -> dict:
+    """Panels ask for it at every redraw."""
+    return json.loads(report or "{}")
+
+
+def add(scene: bpy.types.Scene, motion: HandMotion, report: dict, frame: float) -> PianoHandsTake:
     """Keep a motion, whose time 0 lies at `frame`, as the scene's newest take, which becomes the active one."""
     settings = scene.piano_hands
     take = settings.takes.add()
@@ -63,9 +69,9 @@ def add(
     take.data = bpy.data.texts.new(f"Piano Hands {take.name}")
     take.data.write("The motion of a take of Piano Hands, in a custom property. Remove takes in the panel, not here.\n")
     take.data[PACKED] = pack(motion)
+    take.data.use_fake_user = False  # the take is its user: without it, it may go
     take.frame, take.seconds = frame, motion.duration
     take.seed, take.generator, take.source = report["seed"], report["generator"], report["source"]
-    take.strip, take.anchor = strip, anchor
     take.accuracy = report["key_accuracy"]
     take.made = datetime.now().isoformat(" ", "minutes")
     take.report = json.dumps(report)
@@ -96,9 +102,10 @@ def index_of(scene: bpy.types.Scene, uid: str) -> int | None:
     return next((i for i, take in enumerate(scene.piano_hands.takes) if take.uid == uid), None)
 
 
-def find(uid: str) -> PianoHandsTake | None:
-    """The take with an id, in any scene."""
-    return next((take for scene in bpy.data.scenes for take in scene.piano_hands.takes if take.uid == uid), None)
+def find(uid: str, scene: bpy.types.Scene) -> PianoHandsTake | None:
+    """The take with an id, of this scene rather than of others: copied scenes have takes with the same ids."""
+    homes = [scene, *bpy.data.scenes]
+    return next((take for home in homes for take in home.piano_hands.takes if take.uid == uid), None)
 
 
 def motion_of(take: PianoHandsTake) -> HandMotion:

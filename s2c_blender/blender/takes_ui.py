@@ -11,7 +11,7 @@ from . import apply, ghost, job, preview, resync, takes
 from .button import NeedsTake, redraw, shown_rig
 from .panel import MAIN, Sidebar, in_sidebars, sentence
 
-_ROWS = 4  # dropped notes listed before "and more"
+_ROWS = 8  # dropped notes listed before "and more"
 
 
 class PIANO_HANDS_UL_takes(bpy.types.UIList):
@@ -43,6 +43,7 @@ class PIANO_HANDS_OT_preview(NeedsTake, bpy.types.Operator):
                 preview.show(found, takes.active(context.scene), context.scene)
         except UserError as error:
             return self.refuse(error)
+        job.state.trouble = None
         redraw()
         return {"FINISHED"}
 
@@ -83,6 +84,7 @@ class PIANO_HANDS_OT_insert_keys(NeedsTake, bpy.types.Operator):
             keyed = apply.insert_keys(context.scene, found, take, settings.push_down)
         except UserError as error:
             return self.refuse(error)
+        job.state.trouble = None
         self.report({"INFO"}, f"{keyed.name}: frames {keyed.first} to {keyed.last}")
         redraw()
         return {"FINISHED"}
@@ -112,11 +114,15 @@ class PIANO_HANDS_OT_resync(NeedsTake, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            moved = resync.resync(context)
+            moved, told = resync.resync(context)
         except UserError as error:
             return self.refuse(error)
         apply.refresh(context.scene)
-        self.report({"INFO"}, "Nothing has moved" if not moved else "Moved " + ", ".join(take.name for take in moved))
+        job.state.trouble = None
+        if told:
+            job.fail(UserError(" ".join(told)))
+            self.report({"WARNING"}, " ".join(told))
+        self.report({"INFO"}, "Moved " + ", ".join(moved) if moved else "Nothing has moved")
         redraw()
         return {"FINISHED"}
 

@@ -169,7 +169,7 @@ class PIANO_HANDS_OT_remove_roll(Button, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         rolls, take = roll.find(context.scene), takes.active(context.scene)
-        roll.remove(take.uid if take and take.uid in rolls else [*rolls][-1])
+        roll.remove(take.uid if take and take.uid in rolls else [*rolls][-1], context.scene)
         redraw()
         return {"FINISHED"}
 

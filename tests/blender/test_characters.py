@@ -263,7 +263,7 @@ def test_names_of_well_known_rigs_are_found():
 
 
 def test_buttons(registered, scene, piano, motion, tmp_path, monkeypatch):
-    monkeypatch.setattr(character_mapping, "folder", lambda: tmp_path)
+    monkeypatch.setattr(character_mapping, "folder", lambda create=False: tmp_path)
     assert not bpy.ops.piano_hands.detect_bones.poll()
     armature = add_character(scene, "Unreal", Build(unit=0.01))
     assert bpy.ops.piano_hands.detect_bones() == {"FINISHED"}

@@ -103,7 +103,7 @@ def test_preview_shows_the_take_that_is_chosen(scene, hands):
     first, second = (take_of(scene, waving(2.0, seed=seed)).uid for seed in (0, 1))
     scene.piano_hands.rig = hands.piano
     scene.frame_set(20)
-    preview.show(hands, takes.find(second), scene)
+    preview.show(hands, takes.find(second, scene), scene)
     b = measure(scene, hands, 1.0, TIMES).pads
     scene.piano_hands.take_index = 0
     a = measure(scene, hands, 1.0, TIMES).pads

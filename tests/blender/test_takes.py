@@ -12,8 +12,8 @@ import pytest
 bpy = pytest.importorskip("bpy", reason="needs the bpy module")
 
 from s2c_blender.audio.midi import write_midi  # noqa: E402
-from s2c_blender.blender import apply, job, orders, register, resync, rig, strips, takes, takes_ui  # noqa: E402
-from s2c_blender.blender.actions import curves  # noqa: E402
+from s2c_blender.blender import apply, job, nla, orders, register, rig, strips, takes, takes_ui  # noqa: E402
+from s2c_blender.blender.actions import curves, shift  # noqa: E402
 from s2c_blender.blender.keying import TAKE  # noqa: E402
 from s2c_blender.blender.source import source_name  # noqa: E402
 from s2c_blender.core.notes import Score, make_notes  # noqa: E402
@@ -125,26 +125,36 @@ def test_a_moved_strip_takes_take_and_keys_along(settings, scene, tmp_path):
     editor = scene.sequence_editor_create()
     made = editor.strips if hasattr(editor, "strips") else editor.sequences
     strip = made.new_sound(name="song", filepath=str(clicks(tmp_path / "song.wav")), channel=1, frame_start=11)
-    take = takes.add(scene, waving(2.0), REPORT, 11.0, "song", strips.anchor(strip, scene))
-    other = takes.add(scene, waving(2.0), REPORT, 11.0)
+    take = takes.add(scene, waving(2.0), REPORT, 11.0)
+    take.strip = "song"
+    uid = take.uid
+    takes.add(scene, waving(2.0), REPORT, 11.0)
     found = rig.add_rig(scene)
-    apply.insert_keys(scene, found, takes.find(take.uid))
+    apply.insert_keys(scene, found, takes.find(uid, scene))
     action = found.hands[1].animation_data.action
+    own = action.copy()
+    own.name = "My own edit"
+    own_range = tuple(own.frame_range)
     first, last = action.frame_range
     points = next(iter(curves(action))).keyframe_points
     handle = points[3].handle_right.copy()
     strips_start(strip, 31)
     assert bpy.ops.piano_hands.resync() == {"FINISHED"}
-    assert settings.takes[0].frame == 31.0 and settings.takes[1].frame == 11.0 and other
+    assert settings.takes[0].frame == 31.0 and settings.takes[1].frame == 11.0
+    assert tuple(own.frame_range) == own_range, "a copy is the user's"
     assert tuple(action.frame_range) == (first + 20, last + 20)
     assert tuple(next(iter(curves(action))).keyframe_points[3].handle_right) == pytest.approx(
         (handle[0] + 20, handle[1])
     )
     assert bpy.ops.piano_hands.resync() == {"FINISHED"}
     assert settings.takes[0].frame == 31.0, "once is enough"
+    scene.render.fps = 50  # the strip's sound is heard where its frames are now
+    assert bpy.ops.piano_hands.resync() == {"FINISHED"}
+    assert settings.takes[0].frame == pytest.approx(strips.frame_of(strip, scene, 0.0))
     made.remove(strip)
-    with pytest.raises(RuntimeError, match='"song" is gone'):
-        bpy.ops.piano_hands.resync()
+    bpy.ops.piano_hands.resync()
+    assert '"song" is gone' in job.state.trouble.sentence
+    job.state.trouble = None
 
 
 def strips_start(strip, frame: int) -> None:
@@ -196,10 +206,38 @@ def test_takes_on_nla_tracks_play_one_after_another(settings, scene):
         assert np.abs(shown.pads - seen[take.uid].pads[times < until]).max() < 1e-6
     assert found.hands[0].animation_data.action is None
     moved = measure(scene, found, second.frame, times).pads
-    resync._move_keys(second.uid, 15.0)
-    assert np.abs(measure(scene, found, second.frame + 15, times).pads - moved).max() < 1e-5
+    for action in bpy.data.actions:
+        if action[TAKE] == second.uid:
+            for curve in curves(action):
+                shift(curve, 300.0)
+    nla.move({second.uid: 300.0})
+    assert np.abs(measure(scene, found, second.frame + 300, times).pads - moved).max() < 1e-5
     shown = measure(scene, found, third.frame, times)
     assert np.abs(shown.pads - seen[third.uid].pads).max() < 1e-6, "takes of other strips stay"
+
+
+@pytest.mark.skipif(not HAS_SOUND, reason="the bpy 4.2 module has no sound")
+def test_strips_pushed_down_move_together_and_keep_their_ends(settings, scene, tmp_path):
+    editor = scene.sequence_editor_create()
+    made = editor.strips if hasattr(editor, "strips") else editor.sequences
+    found = rig.add_rig(scene)
+    for n, frame in enumerate((1, 61)):
+        strip = made.new_sound(name=f"s{n}", filepath=str(clicks(tmp_path / f"s{n}.wav")), channel=1, frame_start=frame)
+        take = takes.add(scene, waving(2.0, seed=n), REPORT, float(frame))
+        take.strip = strip.name
+        apply.insert_keys(scene, found, take, push_down=True)
+    (track,) = found.hands[0].animation_data.nla_tracks
+    track.strips[0].action_frame_end = track.strips[0].frame_end = 25  # the user has trimmed it
+    for strip in sorted(strips.sound_strips(scene), key=lambda s: -strips.handles(s)[0]):
+        strips_start(strip, strips.handles(strip)[0] + 80)
+    assert bpy.ops.piano_hands.resync() == {"FINISHED"}
+    (track,) = found.hands[0].animation_data.nla_tracks
+    ends = [(s.frame_start, s.frame_end, s.action_frame_start, s.action_frame_end) for s in track.strips]
+    assert ends == [(81, 105, 81, 105), (141, 189, 141, 189)]
+    shown = measure(scene, found, 141.0, np.array([0.5, 1.5])).pads
+    settings.take_index = 1
+    assert bpy.ops.piano_hands.insert_keys() == {"FINISHED"}
+    assert np.abs(measure(scene, found, 141.0, np.array([0.5, 1.5])).pads - shown).max() < 1e-5
 
 
 @pytest.mark.skipif(not HAS_SOUND, reason="the bpy 4.2 module has no sound")

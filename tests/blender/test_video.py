@@ -144,9 +144,9 @@ def test_a_roll_replaces_the_one_before_and_leaves_nothing_behind(scene, hands):
     assert blocks() == once
     roll.build(hands.piano, motion, clock, "take-002", uid="b", between=(0.0, 1.0))
     assert set(roll.find(scene)) == {"a", "b"}
-    assert roll.remove("a")
-    assert roll.remove("b")
-    assert not roll.remove("b")
+    assert roll.remove("a", scene)
+    assert roll.remove("b", scene)
+    assert not roll.remove("b", scene)
     assert blocks() == before
     with pytest.raises(UserError, match="no note"):
         roll.build(hands.piano, motion, clock, "take-001", between=(90.0, 91.0))
