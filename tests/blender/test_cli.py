@@ -55,8 +55,8 @@ class Missing:
         if name.split(".")[0] in {missing}:
             raise ModuleNotFoundError("No module named " + name, name=name)
 sys.meta_path.insert(0, Missing())
-from s2c_blender.cli import main
-sys.exit(main({arguments}))
+from s2c_blender.__main__ import leave, main
+leave(main({arguments}))
 """
 
 
