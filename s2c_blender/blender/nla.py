@@ -65,6 +65,19 @@ def _ours(track: bpy.types.NlaTrack) -> list[bpy.types.NlaStrip]:
     return [strip for strip in track.strips if strip.action and is_ours(strip.action)]
 
 
+def covered(rig: Rig) -> list[bpy.types.Object]:
+    """The hands whose active action hides the takes on their NLA tracks."""
+    animated = [hand for hand in rig.hands.values() if hand.animation_data and hand.animation_data.action]
+    return [hand for hand in animated if any(_strips(hand.animation_data))]
+
+
+def uncover(rig: Rig) -> None:
+    """Take these actions off the hands; they stay in the file."""
+    for hand in covered(rig):
+        hand.animation_data.action.use_fake_user = True
+        hand.animation_data.action = None
+
+
 def move(ways: dict[str, float]) -> None:
     """Move the strips of takes (by uid) by `ways` frames; their actions' keys have been moved already.
 

@@ -7,7 +7,7 @@ from bpy.props import IntProperty
 
 from ..core.key_names import note_name
 from ..errors import UserError
-from . import apply, ghost, job, preview, resync, takes
+from . import apply, ghost, job, nla, preview, resync, takes
 from .button import NeedsTake, redraw, shown_rig
 from .panel import MAIN, Sidebar, in_sidebars, sentence
 
@@ -127,6 +127,33 @@ class PIANO_HANDS_OT_resync(NeedsTake, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class PIANO_HANDS_OT_uncover_tracks(NeedsTake, bpy.types.Operator):
+    """Take the actions off the hands that hide the takes on their NLA tracks; the actions stay in the file"""
+
+    bl_idname = "piano_hands.uncover_tracks"
+    bl_label = "Unlink Actions"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        return super().disabled_reason(context) or ("" if _covered(context) else "Nothing hides a take on NLA tracks")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        nla.uncover(shown_rig(context))
+        apply.refresh(context.scene)
+        redraw()
+        return {"FINISHED"}
+
+
+def _covered(context: bpy.types.Context) -> list[bpy.types.Object]:
+    """The hands on which an action hides takes."""
+    try:
+        rig = shown_rig(context)
+    except UserError:  # a broken rig is told by what needs a whole one
+        return []
+    return nla.covered(rig) if rig else []
+
+
 class PIANO_HANDS_OT_jump_to_frame(bpy.types.Operator):
     """Go to the frame at which this happens"""
 
@@ -191,6 +218,10 @@ def _draw_told(layout: bpy.types.UILayout, context: bpy.types.Context, take: tak
     column.label(text=take.made, icon="BLANK1")
     for warning in told["warnings"]:
         sentence(column, context, warning, "ERROR")
+    if hands := _covered(context):
+        names = " and ".join(hand.name for hand in hands)
+        sentence(column, context, f"An action on {names} hides the takes on NLA tracks.", "INFO")
+        column.operator("piano_hands.uncover_tracks", icon="UNLINKED")
     if last > scene.frame_end:
         sentence(column, context, f"The hands play until frame {last}, the scene ends at {scene.frame_end}.", "INFO")
         column.operator("piano_hands.fit_range", icon="PREVIEW_RANGE")
@@ -226,6 +257,7 @@ CLASSES = (
     PIANO_HANDS_OT_insert_keys,
     PIANO_HANDS_OT_remove_take,
     PIANO_HANDS_OT_resync,
+    PIANO_HANDS_OT_uncover_tracks,
     PIANO_HANDS_OT_jump_to_frame,
     *in_sidebars(f"{MAIN}_takes", _Takes),
     *in_sidebars(f"{MAIN}_dropped", _Dropped),

@@ -206,6 +206,25 @@ def test_the_characters_own_action_goes_on_below(scene, piano, motion):
     assert len(armature.animation_data.nla_tracks) == 1
 
 
+def test_a_body_that_sways_round_and_round_goes_on_so(scene, piano, motion):
+    armature = add_character(scene, "Mixamo", Build())
+    own = bpy.data.actions.new("Sway")
+    curve = actions.take_curves(own, armature)('pose.bones["Chest"].location', 0, "Chest")
+    actions.fill(curve, np.array([1.0, 8.0, 15.0]), np.array([0.0, 0.05, 0.0]))
+    curve.modifiers.new("CYCLES")
+    keyed, mapping = key(scene, armature, piano, motion)
+    found = played(scene, armature, piano, motion, mapping)
+    assert keyed.off == 0 and found["f1"] >= 0.97 and found["worst_mm"] < 3.0
+    scene.frame_set(64)
+    assert armature.pose.bones["Chest"].location.x == pytest.approx(0.05, abs=1e-4)
+
+
+def test_a_hand_of_the_rig_is_no_character(registered, scene, piano):
+    hand = rig.find_rigs(scene)[0].hands[1]
+    bpy.context.view_layer.objects.active = hand
+    assert not bpy.ops.piano_hands.key_character.poll()
+
+
 def test_what_is_not_matched_is_told(scene, piano, motion):
     armature = add_character(scene, "Mixamo", Build(extra=True))
     bpy.ops.object.mode_set(mode="EDIT")

@@ -487,3 +487,15 @@ def test_the_keys_of_a_piano_model(scene, tmp_path):
     for pitch, places in wanted.items():
         for frame, points in zip(frames, places, strict=True):
             assert nearest(points, corners(bpy.data.objects[f"Ivory {pitch}"], round(frame * laid))) < 1e-5
+
+
+def test_shared_meshes_get_their_borrowed_names_back(scene, tmp_path):
+    played = play(scene, 30.0, seconds=1.0)
+    bpy.ops.mesh.primitive_cube_add(size=0.02)
+    first = bpy.context.object
+    second = first.copy()
+    scene.collection.objects.link(second)
+    first.data.name = "White"
+    piano_model.attach(played.rig, {60: first, 62: second})
+    export.export_fbx(played.rig, scene, tmp_path / "all.fbx", Options(piano=True))
+    assert first.data.name == "White" and not [m for m in bpy.data.meshes if "lent" in m.name]

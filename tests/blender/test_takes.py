@@ -12,7 +12,7 @@ import pytest
 bpy = pytest.importorskip("bpy", reason="needs the bpy module")
 
 from s2c_blender.audio.midi import write_midi  # noqa: E402
-from s2c_blender.blender import apply, job, nla, orders, register, rig, strips, takes, takes_ui  # noqa: E402
+from s2c_blender.blender import actions, apply, job, nla, orders, register, rig, strips, takes, takes_ui  # noqa: E402
 from s2c_blender.blender.actions import curves, shift  # noqa: E402
 from s2c_blender.blender.keying import TAKE  # noqa: E402
 from s2c_blender.blender.source import source_name  # noqa: E402
@@ -214,6 +214,22 @@ def test_takes_on_nla_tracks_play_one_after_another(settings, scene):
     assert np.abs(measure(scene, found, second.frame + 300, times).pads - moved).max() < 1e-5
     shown = measure(scene, found, third.frame, times)
     assert np.abs(shown.pads - seen[third.uid].pads).max() < 1e-6, "takes of other strips stay"
+
+
+def test_an_action_that_hides_takes_is_told_and_unlinked(settings, scene):
+    found = rig.add_rig(scene)
+    settings.rig = found.piano
+    take = takes.add(scene, waving(2.0), REPORT, 1.0)
+    apply.insert_keys(scene, found, take, push_down=True)
+    assert not bpy.ops.piano_hands.uncover_tracks.poll()
+    shown = measure(scene, found, 1.0, np.array([0.5])).pads
+    own = bpy.data.actions.new("My Own")
+    curve = actions.take_curves(own, found.hands[1])('pose.bones["wrist"].location', 0, "wrist")
+    actions.fill(curve, np.array([1.0]), np.array([0.3]))
+    assert np.abs(measure(scene, found, 1.0, np.array([0.5])).pads - shown).max() > 0.1
+    assert bpy.ops.piano_hands.uncover_tracks() == {"FINISHED"}
+    assert np.abs(measure(scene, found, 1.0, np.array([0.5])).pads - shown).max() < 1e-6
+    assert bpy.data.actions["My Own"].use_fake_user
 
 
 @pytest.mark.skipif(not HAS_SOUND, reason="the bpy 4.2 module has no sound")
