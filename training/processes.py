@@ -43,6 +43,16 @@ def joined(device: str) -> Iterator[Place]:
         dist.destroy_process_group()
 
 
+def precision_warning(device: str, precision: str) -> str:
+    """What to tell of a precision that is slow on this machine, "" when it is not.
+
+    Measured on a processor with AVX2 only: products of 1024 x 1024 matrices take 65 times as long as in float32.
+    """
+    if device != "cpu" or precision != "bfloat16" or torch.backends.cpu.get_cpu_capability() != "AVX2":
+        return ""
+    return 'This processor imitates bfloat16, many times slower: set "precision" to "float32" in the configuration.'
+
+
 def threads() -> int:
     """Threads of the processor for each of this machine's processes, so that together they take all cores."""
     return max(os.cpu_count() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)), 1)

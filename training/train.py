@@ -33,7 +33,7 @@ from training import checkpoint
 from training.average import average_into, averaged
 from training.curves import Curves
 from training.dataset import Batch, MotionData, Steps, print_warning
-from training.processes import Place, joined, threads
+from training.processes import Place, joined, precision_warning, threads
 from training.settings import HEARD, Stage, StageSettings, Training, read_training
 from training.signals import stop_asked
 from training.stages import VALIDATION_WINDOWS, GestureStage, PositionStage, sampled, trained_predictors
@@ -64,6 +64,8 @@ def train(job: Job, place: Place) -> int:
     check_folder(job.out)
     job.out.mkdir(parents=True, exist_ok=True)
     settings = getattr(job.training, job.stage)
+    if not place.rank and (slow := precision_warning(place.device, settings.precision)):
+        print_warning(slow)
     config, predictors = _begun(job)
     wanted = job.training.of(job.stage)
     if predictors:
