@@ -12,8 +12,6 @@ from .keying import TAKE, is_ours
 from .rig import Rig
 
 TRACK = "Piano Hands"
-
-
 _TIMES = ("frame_start", "frame_end", "action_frame_start", "action_frame_end")
 # What a strip has besides its times, in an order in which it can be set.
 _LOOK = ("blend_type", "influence", "mute", "use_reverse", "blend_in", "blend_out", "repeat")

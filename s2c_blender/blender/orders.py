@@ -107,7 +107,7 @@ def _hand_made(take: takes.PianoHandsTake, scene: bpy.types.Scene):
     # What reducing the keys did was not done by hand.
     tolerance = max([editing.TOLERANCE, *(2 * action.get(TOLERANCE_KEPT, 0.0) for action in ours)])
     pins = editing.hand_keys(rig, takes.motion_of(take), scene_clock(scene, take.frame), tolerance, take.uid)
-    keyed = sum(max(len(curve.keyframe_points) for curve in actions.curves(action)) for action in ours)
+    keyed = sum(max((len(curve.keyframe_points) for curve in actions.curves(one)), default=0) for one in ours)
     if 2 * len(pins) > keyed:
         raise UserError(
             f'Most keyframes of "{take.name}" differ from it, as if they were moved or made at another frame rate: '
