@@ -44,7 +44,7 @@ def test_motion_and_back(q):
 def test_ties_gradient_belongs_to_their_matrix():
     frames, rng = 6, np.random.default_rng(0)
     band = np.zeros((solver._BAND + 1, frames, kinematics.DOF))
-    solver._add_ties(band, 2.0, 0)
+    solver._add_ties(band, 2.0, 0, 0)
     flat = band.reshape(solver._BAND + 1, -1)
     size = flat.shape[1]
     matrix = np.zeros((size, size))
