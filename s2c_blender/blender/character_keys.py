@@ -10,7 +10,7 @@ from mathutils import Euler, Matrix, Quaternion
 
 from ..core import curves, hand
 from . import actions
-from .keying import TAKE
+from .keying import TAKE, mark
 
 _STEP = 0.01  # frames between the two values of a pair
 _PATHS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
@@ -110,7 +110,7 @@ def write(armature: bpy.types.Object, name: str, take: str, frames: np.ndarray, 
     before = data.action
     slot = data.action_slot if before and actions.has_slots() else None
     action = bpy.data.actions.new(name)
-    action[TAKE] = take
+    mark(action, take)
     try:
         if before:
             before.use_fake_user = before.use_fake_user or not before.library

@@ -63,6 +63,11 @@ def next_name(names: Iterable[str] = ()) -> str:
     return f"take-{max(numbers, default=0) + 1:03d}"
 
 
+def mark(action: bpy.types.Action, take: str) -> None:
+    """Remember of which take an action is made."""
+    action[TAKE], action[NAMED] = take, action.name
+
+
 def is_ours(action: bpy.types.Action, uid: str | None = None) -> bool:
     """Whether keying made an action, of the take `uid` where that is given; the user's copies of it are not ours."""
     return action.get(NAMED) == action.name and (uid is None or action.get(TAKE) == uid)
@@ -242,7 +247,7 @@ class _Undo:
 
     def new_action(self, name: str) -> bpy.types.Action:
         action = bpy.data.actions.new(name)
-        action[TAKE], action[NAMED] = self.take, action.name
+        mark(action, self.take)
         self.made.append(action)
         return action
 

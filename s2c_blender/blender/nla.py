@@ -63,15 +63,16 @@ def _ours(track: bpy.types.NlaTrack) -> list[bpy.types.NlaStrip]:
     return [strip for strip in track.strips if strip.action and is_ours(strip.action)]
 
 
-def covered(rig: Rig) -> list[bpy.types.Object]:
-    """The hands whose active action hides the takes on their NLA tracks."""
-    animated = [hand for hand in rig.hands.values() if hand.animation_data and hand.animation_data.action]
+def covered(piano: bpy.types.Object) -> list[bpy.types.Object]:
+    """A piano's hands whose active action hides the takes on their NLA tracks; quick, for panels ask."""
+    hands = [child for child in piano.children if child.type == "ARMATURE"]
+    animated = [hand for hand in hands if hand.animation_data and hand.animation_data.action]
     return [hand for hand in animated if any(_strips(hand.animation_data))]
 
 
-def uncover(rig: Rig) -> None:
+def uncover(piano: bpy.types.Object) -> None:
     """Take these actions off the hands; they stay in the file."""
-    for hand in covered(rig):
+    for hand in covered(piano):
         hand.animation_data.action.use_fake_user = True
         hand.animation_data.action = None
 

@@ -139,7 +139,7 @@ class PIANO_HANDS_OT_uncover_tracks(NeedsTake, bpy.types.Operator):
         return super().disabled_reason(context) or ("" if _covered(context) else "Nothing hides a take on NLA tracks")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        nla.uncover(shown_rig(context))
+        nla.uncover(context.scene.piano_hands.rig)
         apply.refresh(context.scene)
         redraw()
         return {"FINISHED"}
@@ -147,11 +147,8 @@ class PIANO_HANDS_OT_uncover_tracks(NeedsTake, bpy.types.Operator):
 
 def _covered(context: bpy.types.Context) -> list[bpy.types.Object]:
     """The hands on which an action hides takes."""
-    try:
-        rig = shown_rig(context)
-    except UserError:  # a broken rig is told by what needs a whole one
-        return []
-    return nla.covered(rig) if rig else []
+    piano = context.scene.piano_hands.rig
+    return nla.covered(piano) if piano else []
 
 
 class PIANO_HANDS_OT_jump_to_frame(bpy.types.Operator):

@@ -11,6 +11,7 @@ from s2c_blender.blender import (  # noqa: E402
     actions,
     character_mapping,
     characters,
+    keying,
     register,
     rig,
     takes,
@@ -217,6 +218,16 @@ def test_a_body_that_sways_round_and_round_goes_on_so(scene, piano, motion):
     assert keyed.off == 0 and found["f1"] >= 0.97 and found["worst_mm"] < 3.0
     scene.frame_set(64)
     assert armature.pose.bones["Chest"].location.x == pytest.approx(0.05, abs=1e-4)
+
+
+def test_its_keys_move_with_the_strip(registered, scene, piano, motion):
+    armature = add_character(scene, "Mixamo", Build())
+    take = takes.add(scene, motion, REPORT, FRAME)
+    keyed, _ = key(scene, armature, piano, motion)
+    action = bpy.data.actions[keyed.action]
+    assert keying.is_ours(action)
+    assert not keying.is_ours(action.copy()), "a copy is the user's"
+    assert take.uid and not keying.is_ours(action, take.uid), "keyed without a take"
 
 
 def test_a_hand_of_the_rig_is_no_character(registered, scene, piano):
