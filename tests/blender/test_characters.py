@@ -11,7 +11,6 @@ from s2c_blender.blender import (  # noqa: E402
     actions,
     character_mapping,
     characters,
-    keying,
     register,
     rig,
     takes,
@@ -21,7 +20,7 @@ from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes  # noqa: E402
 from s2c_blender.errors import UserError  # noqa: E402
 from s2c_blender.pianist import perform  # noqa: E402
 from tests.blender.foreign import Build, add_character, pads  # noqa: E402
-from tests.blender.sample import REPORT  # noqa: E402
+from tests.blender.sample import REPORT, clicks  # noqa: E402
 
 RATE = 96  # moments a second at which fingertips are read, four a frame
 FRAME = 11.0
@@ -220,14 +219,25 @@ def test_a_body_that_sways_round_and_round_goes_on_so(scene, piano, motion):
     assert armature.pose.bones["Chest"].location.x == pytest.approx(0.05, abs=1e-4)
 
 
-def test_its_keys_move_with_the_strip(registered, scene, piano, motion):
+@pytest.mark.skipif(bpy.app.version < (4, 3), reason="the bpy 4.2 module has no sound")
+def test_its_keys_move_with_the_strip(registered, scene, piano, motion, tmp_path):
     armature = add_character(scene, "Mixamo", Build())
+    editor = scene.sequence_editor_create()
+    made = editor.strips if hasattr(editor, "strips") else editor.sequences
+    strip = made.new_sound(name="song", filepath=str(clicks(tmp_path / "song.wav")), channel=1, frame_start=int(FRAME))
     take = takes.add(scene, motion, REPORT, FRAME)
-    keyed, _ = key(scene, armature, piano, motion)
+    take.strip = strip.name
+    keyed, _ = key(scene, armature, piano, motion, uid=take.uid)
     action = bpy.data.actions[keyed.action]
-    assert keying.is_ours(action)
-    assert not keying.is_ours(action.copy()), "a copy is the user's"
-    assert take.uid and not keying.is_ours(action, take.uid), "keyed without a take"
+    own = action.copy()
+    before = tuple(action.frame_range)
+    if hasattr(strip, "content_start"):
+        strip.content_start = int(FRAME) + 20
+    else:
+        strip.frame_start = int(FRAME) + 20
+    assert bpy.ops.piano_hands.resync() == {"FINISHED"}
+    assert tuple(action.frame_range) == (before[0] + 20, before[1] + 20)
+    assert tuple(own.frame_range) == before, "a copy is the user's"
 
 
 def test_a_hand_of_the_rig_is_no_character(registered, scene, piano):

@@ -330,6 +330,17 @@ def test_a_part_anew_in_the_worker(take, tmp_path: Path):
     assert_same_outside(HandMotion.load(tmp_path / "take.npz"), new, Span(9.0, 10.0))
 
 
+def test_notes_left_out_before_still_count(take, tmp_path: Path):
+    reports = []
+    for lost in ([], [{"onset": 9.1, "pitch": 100, "reason": "out of reach"}] * 5):
+        replace(take, meta={"dropped": lost}).save(tmp_path / "take.npz")
+        job = Job("", generator="pianist", previous=str(tmp_path / "take.npz"), again=(9.0, 9.5))
+        reports.append(generate(job).report)
+    whole, less = reports
+    assert less["notes_found"] == whole["notes_found"] + 5 and len(less["dropped"]) == len(whole["dropped"]) + 5
+    assert less["key_accuracy"] < whole["key_accuracy"]
+
+
 def test_jobs_that_cannot_go_on_say_so(tmp_path: Path):
     with pytest.raises(UserError, match="is not there"):
         generate(Job("", generator="pianist", previous=str(tmp_path / "gone.npz"), again=(0, 1)))
