@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Audio or MIDI to HandMotion: what the button, the command line and the tests all call. Needs no Blender."""
 
+import inspect
 import platform
 import sys
 import time
@@ -32,6 +33,7 @@ CONTEXT = 1.0  # s of sound heard around the wanted part, so that a note at its 
 STAGES = {"reading": 0.02, "listening": 0.58, "imagining": 0.20, "playing": 0.40}
 
 Progress = Callable[[str, float], None]  # stage, fraction of the whole job done; may raise Cancelled
+Growing = Callable[[HandMotion, float], None]  # a part of the motion, and at which second of the whole it begins
 
 
 @dataclass
@@ -42,11 +44,12 @@ class Result:
     report: dict = field(default_factory=dict)
 
 
-def generate(job: Job, on_progress: Progress | None = None) -> Result:
+def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing | None = None) -> Result:
     """Read, listen, let the gesture model imagine the motion unless the pianist is to do that, play.
 
-    A job that goes on from a previous motion changes a part of that. Raises UserError with one sentence for the user,
-    or Cancelled when `on_progress` raises it.
+    `on_motion` is given each part of the motion as soon as it is final. A job that goes on from a previous motion
+    changes a part of that, and gives nothing before its end. Raises UserError with one sentence for the user, or
+    Cancelled when `on_progress` raises it.
     """
     if job.previous:
         return _regenerate(job, on_progress)
@@ -67,7 +70,13 @@ def generate(job: Job, on_progress: Progress | None = None) -> Result:
         del sound  # three hours of it are two gigabytes
         with timer.stage("playing") as progress:
             motion, played = perform(
-                score, prior=prior, fps=job.fps, seed=job.seed, creativity=job.creativity, on_progress=progress
+                score,
+                prior=prior,
+                fps=job.fps,
+                seed=job.seed,
+                creativity=job.creativity,
+                on_progress=progress,
+                **_growing(job, on_motion),
             )
     motion.start = job.start
     motion.meta = {
@@ -89,6 +98,13 @@ def generate(job: Job, on_progress: Progress | None = None) -> Result:
             raw.save(job.raw)
     accuracy = metrics.played(motion, score.notes).f1
     return Result(motion, _report(job, played, warnings, length, timer, accuracy))
+
+
+def _growing(job: Job, on_motion: Growing | None) -> dict:
+    """The argument with which the pianist gives the parts of the motion."""
+    if not on_motion or "on_motion" not in inspect.signature(perform).parameters:  # until the pianist can
+        return {}
+    return {"on_motion": lambda motion, first: on_motion(replace(motion, start=job.start + first), first)}
 
 
 def _report(job: Job, played: Report, warnings: list[str], length: float, timer: "_Timer", accuracy: float) -> dict:

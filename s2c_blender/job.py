@@ -29,7 +29,8 @@ class Job:
     seed: int = 0
     creativity: float = 1.0  # 0: every seed gives the same take, 1: takes differ as much as the model's do
     generator: Generator | None = None  # None: the usual one; who imagines the motion; the pianist plays it either way
-    device: str = "auto"  # "auto", "cpu", "cuda", "mps": where transcription runs
+    device: str = "auto"  # "auto", "cpu", "cuda", "mps": where the networks run
+    backend: str = "auto"  # "auto", "torch", "onnx": what runs them; audio.device chooses
     fps: float = 60.0  # rate of the motion; scenes resample it to their own
     cache_dir: str | None = None  # folder for transcriptions already made
     midi: str | None = None  # where to write the notes that were found
