@@ -40,6 +40,7 @@ def perform(
     seed: int = 0,
     creativity: float = 1.0,
     on_progress: Callable[[float], None] | None = None,
+    on_motion: Callable[[HandMotion, float], None] | None = None,
 ) -> tuple[HandMotion, playable.Report]:
     """Play `score`: a motion at `fps` from time 0 to one second after the last note, and what became of the notes.
 
@@ -48,6 +49,7 @@ def perform(
     creativity: 0..1, how far two seeds' motions differ; 0 not at all. With a prior, which brings its own variation,
         seed and creativity change nothing.
     on_progress: called with 0..1; what it raises ends the work.
+    on_motion: called with each window's motion, whose time 0 is second `first` of the whole, as soon as it is final.
     """
     p = performer or Performer()
     report = playable.Report(notes_found=len(score.notes))
@@ -74,27 +76,41 @@ def perform(
             stop = min(start + round((WINDOW + AHEAD) * fps), frames)
             list(pool.map(lambda player: player.solve(start, stop), players))  # noqa: B023 (done within the turn)
             untangle(players, start, stop)
+            if on_motion:
+                final = min(start + round(WINDOW * fps), frames)
+                on_motion(_motion(players, score.pedal, start, final), start / fps)
             if on_progress:
                 on_progress(min((start + WINDOW * fps) / frames, 1.0))
-    (left_position, left_rotation), (right_position, right_rotation) = (player.motion() for player in players)
-    notes = np.concatenate([player.notes for player in players])
-    order = np.lexsort((notes["pitch"], notes["onset"]))
-    keys = np.concatenate([player.keys for player in players])
     for note in np.concatenate([player.missed for player in players]):
         report.drop(note, "out of reach in this passage")
     report.dropped.sort(key=lambda drop: drop["onset"])
-    report.notes_played = len(notes)
-    motion = HandMotion(
+    motion = _motion(players, score.pedal, 0, frames)
+    report.notes_played = len(motion.notes)
+    return motion, report
+
+
+def _motion(players: list["Player"], pedal: np.ndarray, start: int, stop: int) -> HandMotion:
+    """What the hands do in the frames start..stop, times counted from frame `start`."""
+    fps = players[0].fps
+    first, last = start / fps, (stop - 1) / fps
+    notes, keys = (np.concatenate([getattr(player, name) for player in players]) for name in ("notes", "keys"))
+    order = np.lexsort((notes["pitch"], notes["onset"]))
+    order = order[(keys[order, 3] > first) & (keys[order, 0] <= last)]
+    notes, keys = notes[order], keys[order] - first
+    notes["onset"] -= first
+    notes["offset"] -= first
+    pedal = pedal[(pedal[:, 1] > first) & (pedal[:, 0] <= last)]
+    (left_position, left_rotation), (right_position, right_rotation) = (p.motion(start, stop) for p in players)
+    return HandMotion(
         fps,
         left_position,
         left_rotation,
         right_position,
         right_rotation,
-        notes[order],
-        keys[order],
-        np.minimum(score.pedal, (frames - 1) / fps),
+        notes,
+        keys,
+        np.clip(pedal, first, last) - first,
     )
-    return motion, report
 
 
 def finger(notes: np.ndarray, report: playable.Report, prior: HandMotion | None = None) -> np.ndarray:
@@ -243,9 +259,9 @@ class Player:
         everything = np.concatenate([self.q[start:stop, None, :3], world[:, :, 0], world[:, :, 3]], 1)
         return everything * [self.sign, 1, 1]
 
-    def motion(self) -> tuple[np.ndarray, np.ndarray]:
-        """Wrist position [N, 3] and joint rotations [N, 16, 3] in the piano frame."""
-        position, rotation = kinematics.to_motion(self.q, self.dip_offset)
+    def motion(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Wrist position [n, 3] and joint rotations [n, 16, 3] of the frames start..stop in the piano frame."""
+        position, rotation = kinematics.to_motion(self.q[start:stop], self.dip_offset[start:stop])
         return hand_model.mirror(position, rotation) if self.left else (position, rotation)
 
 

@@ -156,23 +156,29 @@ def settle(
 def mark_mistakes(
     goals: Goals, pads: np.ndarray, notes: np.ndarray, keys: np.ndarray, time: np.ndarray, sign: float
 ) -> int:
-    """Proof-read: where pads [N, 5, 3] sink into keys that their finger does not play, guard and aim more strictly.
+    """Proof-read: where pads [N, 5, 3] sink into keys that their finger does not play, or let go of a key that they
+    hold, guard and aim more strictly.
 
     Returns how many frames have such a mistake.
     """
     real = pads * [sign, 1, 1]
     pitch = metrics.key_under(real)
-    floor = keyboard.key_top(pitch) - keyboard.drop_at(real[..., 1], keyboard.DIP_ANGLE / 2) + 0.001
-    wrong = (real[..., 2] < floor) & (pitch > 0)  # [N, 5]
-    for note, (down, _, _, up) in zip(notes, keys, strict=True):
-        span, finger = slice(*np.searchsorted(time, (down, up))), int(note["finger"])
+    half_dip = keyboard.drop_at(real[..., 1], keyboard.DIP_ANGLE / 2)  # [N, 5]
+    wrong = (real[..., 2] < keyboard.key_top(pitch) - half_dip + 0.001) & (pitch > 0)
+    let_go = np.zeros_like(wrong)
+    for note, (down, bottom, lift_off, up) in zip(notes, keys, strict=True):
+        span, finger = slice(*np.searchsorted(time, (bottom, lift_off))), int(note["finger"])
+        raised = real[span, finger, 2] > keyboard.key_top(note["pitch"]) - half_dip[span, finger] - 0.001
+        goals.weight[span, finger] *= np.where(raised, 8.0, 1.0)[:, None]
+        let_go[span, finger] |= raised
+        span = slice(*np.searchsorted(time, (down, up)))
         off_key = wrong[span, finger] & (pitch[span, finger] != note["pitch"])
         if off_key.any():
             goals.weight[span, finger, :2] *= 8.0
         wrong[span, finger] = False
     near = maximum_filter1d(wrong, 9, axis=0)
     goals.guard[near] *= 12.0
-    return int(wrong.any(1).sum())
+    return int((wrong | let_go).any(1).sum())
 
 
 def missed(pads: np.ndarray, notes: np.ndarray, keys: np.ndarray, time: np.ndarray, sign: float) -> np.ndarray:

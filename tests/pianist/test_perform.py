@@ -74,6 +74,23 @@ def test_windows_join_without_a_jerk():
     assert jerk[at_seams].max() <= 1.1 * elsewhere.max()
 
 
+def test_windows_are_handed_over_as_they_will_stay():
+    score = line([60 + i % 12 for i in range(100)], 4)
+    score = Score(score.notes, np.array([[2.0, 14.0], [20.0, 21.0]]))
+    parts = []
+    whole, _ = perform(score, on_motion=lambda part, first: parts.append((part, first)))
+    assert [first for _, first in parts] == [0.0, 12.0, 24.0]
+    for part, first in parts:
+        frames = slice(round(first * 60), round(first * 60) + len(part.left_position))
+        assert len(part.left_position) == min(12 * 60, len(whole.left_position) - frames.start)
+        assert np.array_equal(part.right_position, whole.right_position[frames])
+        assert np.array_equal(part.left_rotation, whole.left_rotation[frames])
+        sounding = (whole.keys[:, 3] > first) & (whole.keys[:, 0] <= first + part.duration)
+        assert np.allclose(part.keys + first, whole.keys[sounding], atol=1e-9) and sounding.any()
+        assert np.allclose(part.notes["onset"] + first, whole.notes["onset"][sounding], atol=1e-9)
+    assert [np.round(part.pedal, 3).tolist() for part, _ in parts] == [[[2.0, 11.983]], [[0.0, 2.0], [8.0, 9.0]], []]
+
+
 def test_silence_is_a_resting_hand():
     notes = make_notes([0.5, 9.0], [0.8, 9.4], [72, 74], [70, 70], RIGHT)
     motion, _ = perform(Score(notes))
