@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Audio or MIDI to HandMotion: what the button, the command line and the tests all call. Needs no Blender."""
 
-import inspect
 import platform
 import sys
 import time
@@ -68,6 +67,10 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
                 prior, told = make_prior(model, fingered(score), length, sound, job.seed, job.creativity, progress)
             warnings += told
         del sound  # three hours of it are two gigabytes
+
+        def grown(motion: HandMotion, first: float) -> None:
+            on_motion(replace(motion, start=job.start + first), first)
+
         with timer.stage("playing") as progress:
             motion, played = perform(
                 score,
@@ -76,7 +79,7 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
                 seed=job.seed,
                 creativity=job.creativity,
                 on_progress=progress,
-                **_growing(job, on_motion),
+                on_motion=grown if on_motion else None,
             )
     motion.start = job.start
     motion.meta = {
@@ -98,13 +101,6 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
             raw.save(job.raw)
     accuracy = metrics.played(motion, score.notes).f1
     return Result(motion, _report(job, played, warnings, length, timer, accuracy))
-
-
-def _growing(job: Job, on_motion: Growing | None) -> dict:
-    """The argument with which the pianist gives the parts of the motion."""
-    if not on_motion or "on_motion" not in inspect.signature(perform).parameters:  # until the pianist can
-        return {}
-    return {"on_motion": lambda motion, first: on_motion(replace(motion, start=job.start + first), first)}
 
 
 def _report(job: Job, played: Report, warnings: list[str], length: float, timer: "_Timer", accuracy: float) -> dict:

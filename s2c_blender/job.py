@@ -46,3 +46,12 @@ class Job:
 
     def __post_init__(self):
         self.generator = self.generator or usual_generator(self.model)
+
+
+@dataclass
+class Look:
+    """What the self-check asks a worker about the Python it runs in."""
+
+    device: str = "auto"
+    backend: str = "auto"
+    model: str | None = None  # folder of the gesture model; None: the bundled one

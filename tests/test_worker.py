@@ -86,7 +86,7 @@ def test_a_killed_worker_is_noticed(long, tmp_path):
     running = worker.Worker(long, tmp_path / "motion.npz")
     while not running.poll():
         time.sleep(0.02)
-    running._process.kill()
+    running._process._process.kill()
     failed = last_message(running)
     assert isinstance(failed, worker.Failed)
     assert failed.exit_code == ENVIRONMENT
@@ -103,7 +103,7 @@ def test_cancelling_is_quick_and_final(long, tmp_path):
     begun = time.monotonic()
     running.cancel()
     assert time.monotonic() - begun < worker.GRACE
-    assert running._process.poll() is not None
+    assert not running._process.alive
     assert running.poll() == []
     assert not (tmp_path / "motion.npz").exists()
     running.cancel()  # harmless
@@ -117,7 +117,7 @@ def test_an_exception_while_waiting_ends_the_worker(long, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         running.wait(stop)
-    assert running._process.poll() is not None
+    assert not running._process.alive
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux")
