@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What holds for every file of one user: the Python that listens, the model, the cache, the device, the log."""
+"""What holds for every file of one user: what the worker runs on, the model, the cache, the log."""
 
 import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,20 @@ import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..errors import ENVIRONMENT, UserError
+from ..pytorch.flavours import flavours
+from ..pytorch.folder import installed
+from ..pytorch.interpreters import program
 
 EXTENSION = __package__.rsplit(".", 2)[0]  # bl_ext.<repository>.s2c_piano_hands
+BACKENDS = [
+    (
+        "AUTO",
+        "Automatic",
+        "PyTorch where it has a graphics card, else ONNX Runtime, which comes with the extension",
+    ),
+    ("ONNX", "ONNX Runtime", "Computes on the processor and needs nothing installed"),
+    ("TORCH", "PyTorch", "Computes on the graphics card, too, and runs the published gesture model"),
+]
 DEVICES = [
     ("AUTO", "Automatic", "The graphics card where PyTorch can use it, else the processor"),
     ("CPU", "Processor", "Always works; a minute of music takes some tens of seconds"),
@@ -23,11 +36,20 @@ LOG_LEVELS = [
     ("INFO", "Steps", "Each generation and how long it took"),
     ("DEBUG", "Everything", "Also what the worker process prints, for a report of a problem"),
 ]
+KINDS = [
+    (one.kind.upper(), one.title, f"{one.size / 1e6:.0f} MB to download, for Blender's Python {one.python}")
+    for one in flavours()
+] or [("NONE", "None", "There is no PyTorch for this platform")]
+CACHE_SEEN_S = 10.0  # for which the size of the cache is not measured again
 _LOGGER = logging.getLogger(__package__.rpartition(".")[0])
+_console = logging.StreamHandler()  # without a handler Python shows warnings only
+_console.setFormatter(logging.Formatter("Piano Hands: %(message)s"))
+_cache_seen: tuple[float, Path, int] | None = None  # when, which folder, its bytes
 
 
 @dataclass(frozen=True)
 class Defaults:
+    backend: str = "AUTO"
     interpreter: str = ""
     model_folder: str = ""
     mano_file: str = ""
@@ -37,16 +59,30 @@ class Defaults:
     log_level: str = "WARNING"
 
 
+def _point_into_folder(self: "PianoHandsPreferences", context: bpy.types.Context) -> None:
+    """A virtual environment's folder stands for the Python in it."""
+    chosen = bpy.path.abspath(self.interpreter) if self.interpreter else ""
+    if chosen and (inside := str(program(chosen))) != chosen:
+        self.interpreter = inside
+
+
 class PianoHandsPreferences(bpy.types.AddonPreferences):
     """Shown under Preferences > Add-ons."""
 
     bl_idname = EXTENSION
 
+    backend: EnumProperty(name="Networks", description="What runs the networks", items=BACKENDS, default="AUTO")
     interpreter: StringProperty(
         name="Python with PyTorch",
-        description="Python program that listens to recordings and runs the gesture model; PyTorch must be installed "
-        "for it. Left empty, Blender's own Python is used. MIDI files played by the pianist need none of this",
+        description="Python program, or folder of a virtual or conda environment, that has PyTorch and transkun. "
+        "Left empty, Blender's own Python is used, with the PyTorch installed below",
         subtype="FILE_PATH",
+        update=_point_into_folder,
+    )
+    kind: EnumProperty(
+        name="PyTorch for",
+        description="Which PyTorch is installed; other graphics cards need a Python of your own",
+        items=KINDS,
     )
     model_folder: StringProperty(
         name="Gesture Model",
@@ -73,7 +109,7 @@ class PianoHandsPreferences(bpy.types.AddonPreferences):
         min=10,
         soft_max=20000,
     )
-    device: EnumProperty(name="Device", description="What PyTorch computes on", items=DEVICES, default="AUTO")
+    device: EnumProperty(name="Device", description="What the networks compute on", items=DEVICES, default="AUTO")
     log_level: EnumProperty(
         name="Log",
         description="How much is written to the system console",
@@ -83,11 +119,9 @@ class PianoHandsPreferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        for name in ("interpreter", "device", "model_folder", "mano_file", "cache_folder", "cache_limit", "log_level"):
-            layout.prop(self, name)
+        from . import preferences_ui  # which needs this module
+
+        preferences_ui.draw(self, context)
 
 
 def preferences(context: bpy.types.Context) -> "PianoHandsPreferences | Defaults":
@@ -115,6 +149,35 @@ def cache_folder(context: bpy.types.Context) -> Path:
     return folder
 
 
+def user_folder(name: str) -> Path:
+    """Where the extension keeps things of that name for the user; not made here, and deleted with the extension."""
+    if EXTENSION.startswith("bl_ext."):
+        return Path(bpy.utils.extension_path_user(EXTENSION, path=name))
+    return Path(bpy.utils.user_resource("DATAFILES", path=f"s2c_piano_hands_{name}"))
+
+
+def packages() -> list[str]:
+    """Folders of the PyTorch that was installed for Blender's own Python, for a worker that runs in it."""
+    found = installed(user_folder("pytorch"))
+    return [str(found)] if found else []
+
+
+def cache_bytes(context: bpy.types.Context) -> int:
+    """How large the cache is; measured again after some seconds only, because panels are drawn often."""
+    global _cache_seen
+    folder, now = cache_folder(context), time.monotonic()
+    if not _cache_seen or _cache_seen[1] != folder or now - _cache_seen[0] > CACHE_SEEN_S:
+        _cache_seen = now, folder, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return _cache_seen[2]
+
+
+def clear_cache(context: bpy.types.Context) -> None:
+    """Delete everything in the cache."""
+    global _cache_seen
+    trim_cache(cache_folder(context), 0)
+    _cache_seen = None
+
+
 def trim_cache(folder: Path, limit_mb: int) -> None:
     """Delete the files used longest ago until the rest fits `limit_mb` (10^6 bytes)."""
     files = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
@@ -127,9 +190,17 @@ def trim_cache(folder: Path, limit_mb: int) -> None:
 
 
 def register() -> None:
+    from . import preferences_ui
+
     bpy.utils.register_class(PianoHandsPreferences)
+    preferences_ui.register()
+    _LOGGER.addHandler(_console)
     _LOGGER.setLevel(preferences(bpy.context).log_level)
 
 
 def unregister() -> None:
+    from . import preferences_ui
+
+    _LOGGER.removeHandler(_console)
+    preferences_ui.unregister()
     bpy.utils.unregister_class(PianoHandsPreferences)
