@@ -60,7 +60,8 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
         model = _model(job)
         score, length, sound = _score(job, timer, warnings)
         if job.midi:
-            write_midi(score, job.midi)
+            with one_sentence(Path(job.midi)):
+                write_midi(score, job.midi)
         prior = None
         if model:
             with timer.stage("imagining") as progress:
