@@ -10,11 +10,11 @@ from pathlib import Path
 import bpy
 
 from ..core.motion import HandMotion
-from ..errors import UserError
+from ..errors import ENVIRONMENT, UserError
 from . import preview, scene, strips
 from .export import Options, export_fbx, export_gltf, export_usd
 from .keying import key_take
-from .render import Look, find_camera, render_video
+from .render import PRESETS, Look, find_camera, render_frames, render_video, set_up
 from .rig import ensure_rig
 
 NEW_FILE_FPS = 30.0
@@ -28,9 +28,19 @@ class Outputs:
 
     blend: Path | None = None
     exports: dict[str, Path] = field(default_factory=dict)
-    video: Path | None = None
+    video: Path | None = None  # .mp4, or .png for images
     look: Look = field(default_factory=Look)
+    keep_look: bool = False  # the saved file renders like `look`, wherever it is opened
     preset: str = "GENERIC"  # of the exports
+
+
+@dataclass(frozen=True)
+class Built:
+    """What became of the outputs, and the scene's frame range."""
+
+    warnings: list[str]
+    first: int
+    last: int
 
 
 def strip_source(folder: Path, start: float, duration: float | None) -> tuple[Path, float, float, float]:
@@ -54,6 +64,30 @@ def online() -> bool:
     return bpy.app.online_access
 
 
+def command_line() -> list[str]:
+    """The start of the command line that ran this command, for running it with other arguments."""
+    words = sys.argv[1:]
+    end = next((n for n, word in enumerate(words) if word in ("-c", "--command")), None)
+    if not bpy.app.binary_path or end is None:
+        raise UserError("This Blender was not started with --command piano_hands, which a batch needs.", ENVIRONMENT)
+    return [bpy.app.binary_path, *words[: end + 2]]
+
+
+def look(
+    preset: str | None,
+    engine: str | None,
+    resolution: tuple[int, int] | None,
+    samples: int | None,
+    camera: str | None,
+    frames: tuple[int, int] | None,
+) -> Look:
+    """The preset of that name (None: the usual look), with what is given in its place."""
+    basis = PRESETS[preset] if preset else Look()
+    width, height = resolution or (basis.width, basis.height)
+    engine = engine.upper() if engine else basis.engine
+    return Look(camera or basis.camera, width, height, engine, samples or basis.samples, frames)
+
+
 def worker_options(interpreter: str | None) -> dict:
     """How a worker process is started from this Blender (arguments of worker.Worker)."""
     return {
@@ -71,8 +105,8 @@ def build(
     fps: float | None = None,
     frame: float | None = None,
     sound: Path | None = None,
-) -> list[str]:
-    """Key the motion on the scene's rig (added when there is none) and write the outputs; returns warnings.
+) -> Built:
+    """Key the motion on the scene's rig (added when there is none) and write the outputs.
 
     The take starts at scene frame `frame`, or at the first one; `sound` is added to the sequencer.
     """
@@ -100,10 +134,13 @@ def build(
         scene.ready_to_play(current)
     if outputs.blend:
         on_progress("saving", 0.0)
+        if outputs.keep_look:
+            set_up(current, outputs.look)
         scene.save(outputs.blend)
     for name, path in outputs.exports.items():
         on_progress("exporting", 0.0)
         EXPORTERS[name](rig, current, path, Options(outputs.preset))
     if outputs.video:
-        render_video(current, outputs.video, outputs.look, lambda fraction: on_progress("rendering", fraction))
-    return warnings
+        render = render_frames if outputs.video.suffix.lower() == ".png" else render_video
+        render(current, outputs.video, outputs.look, lambda fraction: on_progress("rendering", fraction))
+    return Built(warnings, current.frame_start, current.frame_end)

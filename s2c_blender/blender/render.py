@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A short .mp4 with sound of the scene's frame range."""
+"""A short .mp4 with sound of the scene's frame range, or its frames as images."""
 
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,7 +13,7 @@ from pathlib import Path
 import bpy
 
 from ..errors import ENVIRONMENT, UserError
-from ..outputs import blender_failed, whole_file
+from ..outputs import blender_failed, one_sentence, whole_file
 
 RIG_CAMERA = "ThreeQuarter"  # the rig's camera that shows both hands best
 ENGINES = ("CYCLES", "EEVEE", "WORKBENCH")
@@ -27,19 +28,57 @@ class Look:
     height: int = 540
     engine: str = "WORKBENCH"  # of ENGINES; the only one affordable on a CPU alone
     samples: int = 4
+    frames: tuple[int, int] | None = None  # first and last; None: the scene's
+
+
+PRESETS = {  # the names are in cli/arguments.py, too
+    "draft": Look(width=640, height=360),
+    "preview": Look(width=960, height=540, engine="CYCLES", samples=16),
+    "final": Look(width=1920, height=1080, engine="CYCLES", samples=128),
+}
 
 
 def render_video(
     scene: bpy.types.Scene, path: Path, look: Look, on_progress: Callable[[float], None] | None = None
 ) -> None:
     """Render the scene's frame range to an .mp4 in one go; its settings are put back afterwards."""
-    with whole_file(path) as part, _settings(scene, look, part), _told(scene, on_progress):
-        try:
-            with bpy.context.temp_override(scene=scene):
-                bpy.ops.render.render(animation=True, scene=scene.name)
-        except RuntimeError as error:
-            raise blender_failed(path, error) from error
+    with whole_file(path) as part, _settings(scene, look, part, video=True), _told(scene, on_progress):
+        _render(scene, path)
         _check_whole(part, path.name)
+
+
+def render_frames(
+    scene: bpy.types.Scene, path: Path, look: Look, on_progress: Callable[[float], None] | None = None
+) -> None:
+    """Render frames to images; their number takes the place of the # in the name, or follows it (name_0001.png).
+
+    They appear under their names when all are done.
+    """
+    stem = path.stem if "#" in path.stem else f"{path.stem}_####"
+    with one_sentence(path), tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=".frames-") as folder:
+        pattern = Path(folder, f"{stem}{path.suffix}")
+        with _settings(scene, look, pattern, video=False), _told(scene, on_progress):
+            _render(scene, path)
+            frames = range(scene.frame_start, scene.frame_end + 1, scene.frame_step)
+        images = sorted(Path(folder).iterdir())
+        if len(images) < len(frames) or not all(image.stat().st_size for image in images):
+            raise UserError(f"{path.name} could not be written for every frame: is the disk full?", ENVIRONMENT)
+        for image in images:
+            image.replace(path.absolute().parent / image.name)
+
+
+def set_up(scene: bpy.types.Scene, look: Look) -> None:
+    """Give the scene the look for good, for Blenders without this add-on that render the saved file."""
+    kept = _Kept()
+    _looks(kept, scene, look)
+
+
+def _render(scene: bpy.types.Scene, path: Path) -> None:
+    try:
+        with bpy.context.temp_override(scene=scene):
+            bpy.ops.render.render(animation=True, scene=scene.name)
+    except RuntimeError as error:
+        raise blender_failed(path, error) from error
 
 
 def find_camera(scene: bpy.types.Scene, name: str | None) -> bpy.types.Object:
@@ -65,30 +104,47 @@ def set_engine(scene: bpy.types.Scene, engine: str) -> None:
         scene.render.engine = names[-1]
 
 
+def _looks(kept: "_Kept", scene: bpy.types.Scene, look: Look) -> None:
+    render = scene.render
+    kept.set(scene, "camera", find_camera(scene, look.camera))
+    kept.note(render, "engine")
+    set_engine(scene, look.engine)
+    kept.set(render, "resolution_x", look.width)
+    kept.set(render, "resolution_y", look.height)
+    kept.set(render, "resolution_percentage", 100)
+    kept.set(render, "use_persistent_data", True)
+    {"CYCLES": _cycles, "EEVEE": _eevee, "WORKBENCH": _workbench}[look.engine](kept, scene, look.samples)
+
+
 @contextmanager
-def _settings(scene: bpy.types.Scene, look: Look, path: Path) -> Iterator[None]:
-    render, image, video = scene.render, scene.render.image_settings, scene.render.ffmpeg
+def _settings(scene: bpy.types.Scene, look: Look, path: Path, *, video: bool) -> Iterator[None]:
+    render, image = scene.render, scene.render.image_settings
     with _Kept() as kept:
-        kept.set(scene, "camera", find_camera(scene, look.camera))
-        kept.note(render, "engine")
-        set_engine(scene, look.engine)
-        kept.set(render, "resolution_x", look.width)
-        kept.set(render, "resolution_y", look.height)
-        kept.set(render, "resolution_percentage", 100)
+        _looks(kept, scene, look)
+        if look.frames:
+            first, last = look.frames
+            kept.note(scene, "frame_start")
+            kept.set(scene, "frame_end", last)
+            scene.frame_start = first
         kept.set(render, "filepath", str(path))
         kept.set(render, "use_file_extension", False)  # else the frame range goes into the name
-        kept.set(render, "use_persistent_data", True)
         kept.set(render, "use_lock_interface", True)
-        {"CYCLES": _cycles, "EEVEE": _eevee, "WORKBENCH": _workbench}[look.engine](kept, scene, look.samples)
-        if hasattr(image, "media_type"):  # 5.0 and later
-            kept.set(image, "media_type", "VIDEO")
-        kept.set(image, "file_format", "FFMPEG")
-        kept.set(video, "format", "MPEG4")
-        kept.set(video, "codec", "H264")
-        kept.set(video, "constant_rate_factor", "MEDIUM")
-        kept.set(video, "audio_codec", "AAC")
-        kept.set(video, "audio_bitrate", 160)
+        kind = "VIDEO" if video else "IMAGE"
+        if hasattr(image, "media_type") and image.media_type != kind:  # 5.0 and later; it sets the format, too
+            kept.note(image, "file_format")
+            kept.set(image, "media_type", kind)
+        kept.set(image, "file_format", "FFMPEG" if video else "PNG")
+        if video:
+            _video(kept, render.ffmpeg)
         yield
+
+
+def _video(kept: "_Kept", video: bpy.types.FFmpegSettings) -> None:
+    kept.set(video, "format", "MPEG4")
+    kept.set(video, "codec", "H264")
+    kept.set(video, "constant_rate_factor", "MEDIUM")
+    kept.set(video, "audio_codec", "AAC")
+    kept.set(video, "audio_bitrate", 160)
 
 
 def _cycles(kept: "_Kept", scene: bpy.types.Scene, samples: int) -> None:

@@ -17,6 +17,8 @@ import pytest
 from s2c_blender import cli
 from s2c_blender import generate as generation
 from s2c_blender.audio.midi import read_midi, write_midi
+from s2c_blender.cli import single
+from s2c_blender.cli.arguments import SUFFIXES
 from s2c_blender.core.motion import HandMotion
 from s2c_blender.core.notes import Score, make_notes
 from s2c_blender.model import prior
@@ -294,7 +296,7 @@ def test_full_disk(option, song, tmp_path):
     resource = pytest.importorskip("resource", reason="needs limits as Unix has them")
     if option != "--motion":
         pytest.importorskip("bpy")
-    path = tmp_path / f"x{cli.SUFFIXES[option[2:]]}"
+    path = tmp_path / f"x{SUFFIXES[option[2:]][0]}"
     path.write_bytes(b"old")
     folder = tmp_path / "tmp"
     folder.mkdir()
@@ -391,7 +393,7 @@ def test_the_strip_of_the_open_file(song, tmp_path, capsys, monkeypatch):
         report |= result.report
         return result.motion
 
-    monkeypatch.setattr(cli, "_in_worker", played)
+    monkeypatch.setattr(single, "_in_worker", played)
     assert cli.main(["--out", str(tmp_path / "x.blend"), "--start", "0.5", *PIANIST], in_blender=True) == 0
     assert jobs[0].start == pytest.approx(1.5)
     assert jobs[0].duration == pytest.approx(1.5)
