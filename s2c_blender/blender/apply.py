@@ -35,6 +35,11 @@ def check_rig(target: bpy.types.Scene) -> None:
         rig.find_rigs(target)
 
 
+def has_rig(target: bpy.types.Scene) -> bool:
+    """Whether there is a rig to animate; UserError when it is broken."""
+    return bool(_chosen_piano(target)) or bool(rig.find_rigs(target))
+
+
 def wanted_rig(target: bpy.types.Scene) -> rig.Rig:
     """The chosen rig, else the scene's first, else a new one."""
     piano = _chosen_piano(target)

@@ -43,12 +43,13 @@ class Generating(Button):
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         try:
+            had_rig = self._rig_name(run)
             report = run.poll()
             if report is None:
+                self._look_at_new_rig(context, run, had_rig)
                 context.window_manager.progress_update(int(run.fraction * 100))
                 redraw()
                 return {"PASS_THROUGH"}
-            had_rig = self._rig_name(run)
             self.report({"INFO"}, job.finish(report))
             if job.state.waiting:
                 bpy.ops.ed.undo_push(message=self.bl_label)  # each take can be undone, and only it
@@ -59,8 +60,7 @@ class Generating(Button):
         except BaseException:
             self._end(set())
             raise
-        if context.scene.session_uid == run.order.scene_uid and had_rig != self._rig_name(run):
-            look_at(context, context.scene.piano_hands.rig)
+        self._look_at_new_rig(context, run, had_rig)
         if more:
             redraw()
             return {"PASS_THROUGH"}
@@ -83,6 +83,11 @@ class Generating(Button):
     def _rig_name(run: job.Run) -> str:
         piano = apply.find_scene(run.order.scene_uid).piano_hands.rig
         return piano.name if piano else ""
+
+    @classmethod
+    def _look_at_new_rig(cls, context: bpy.types.Context, run: job.Run, before: str) -> None:
+        if context.scene.session_uid == run.order.scene_uid and before != cls._rig_name(run):
+            look_at(context, context.scene.piano_hands.rig)
 
     @staticmethod
     def _end(result: set[str]) -> set[str]:

@@ -18,13 +18,14 @@ import bpy
 
 from ..core.motion import HandMotion
 from ..errors import Cancelled, UserError
-from ..worker import Done, Failed, Worker
+from ..worker import Done, Failed, Grown, Worker
 from . import orders, takes
 from .apply import add_sound, check_rig, find_scene, put_on_rig
 from .batch import worker_options
 from .orders import Plan, absolute
 from .preferences import cache_folder, preferences, trim_cache
 from .source import strip_names
+from .watching import Watch
 
 STAGES = {
     "reading": "Reading the music",
@@ -71,6 +72,7 @@ class Run:
         except BaseException:
             self._folder.cleanup()
             raise
+        self.watch = Watch(self.order.scene_uid, self.order.part.frame)
         self.stage, self.fraction = "reading", 0.0
         self.started = time.monotonic()
         _LOGGER.info("generating: %s", self.order.job)
@@ -89,6 +91,9 @@ class Run:
                 return message.report
             if isinstance(message, Failed):
                 raise UserError(message.sentence, message.exit_code)
+            if isinstance(message, Grown):
+                self.watch.add(message.first, Path(message.path))
+                continue
             self.told(message.stage, message.fraction)
         return None
 
@@ -99,6 +104,7 @@ class Run:
     def close(self) -> None:
         """End the worker if it still runs, and tidy up."""
         self.worker.cancel()
+        self.watch.close()
         _LOGGER.debug("the worker said:\n%s", self.worker.log)
         self._folder.cleanup()
         trim_cache(self._cache, self._limit)
@@ -155,6 +161,14 @@ def cancel() -> str:
     sentence = f"Cancelled; {state.done} finished takes stay." if state.done else "Cancelled; nothing was changed."
     stop(sentence)
     return sentence
+
+
+def watch(on: bool) -> None:
+    """Whether the rig shows what is made so far."""
+    if state.run and on:
+        state.run.watch.show()
+    elif state.run:
+        state.run.watch.hide()
 
 
 def stop(sentence: str = "") -> None:

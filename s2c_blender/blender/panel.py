@@ -7,7 +7,7 @@ import textwrap
 import bpy
 
 from ..errors import UserError
-from . import job
+from . import growing, job
 from .source import source_name
 
 CATEGORY = "Piano Hands"
@@ -50,7 +50,7 @@ class _Main(Sidebar):
         if job.state.run:
             # A label, because a button under the mouse would lend its state to what takes its place at the end.
             row.label(text=job.STAGES.get(job.state.run.stage, job.state.run.stage), icon="TIME")
-            _draw_progress(layout, job.state.run)
+            _draw_progress(layout, context, job.state.run)
             return
         row.operator("piano_hands.generate", icon="PLAY")
         if job.state.trouble:
@@ -78,10 +78,13 @@ class _Main(Sidebar):
         column.row().prop(settings, "generator", expand=True)
 
 
-def _draw_progress(layout: bpy.types.UILayout, run: job.Run) -> None:
+def _draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context, run: job.Run) -> None:
     column = layout.column()
     left = job.time_left(run.seconds_left())
     column.progress(factor=run.fraction, text=f"{run.fraction:.0%}  {left}".strip(), type="BAR")
+    if growing.current and growing.current.parts:
+        watch = f"Watch the first {growing.current.seconds:.0f} s"
+        column.prop(context.scene.piano_hands, "watch", text=watch, toggle=True, icon="HIDE_OFF")
     column.operator("piano_hands.cancel", icon="CANCEL")
 
 

@@ -7,6 +7,7 @@ objects are looked up anew on each frame. Keyed values would lose against the ha
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import bpy
@@ -19,7 +20,7 @@ from ..core.keyboard import DIP_ANGLE
 from ..core.motion import HandMotion
 from ..core.timing import Clock
 from ..errors import UserError
-from . import takes
+from . import growing, takes
 from .keying import PEDAL_ANGLE, hand_channels, key_strokes, pedal_strokes
 from .rig import HANDS, Rig, rig_of
 
@@ -37,16 +38,25 @@ class _Shown:
 
 
 _KEPT = 3  # motions made ready; ten minutes have 29 MB
-_cache: OrderedDict[tuple[str, str], _Shown] = OrderedDict()  # (piano name, uid of the take)
+_cache: OrderedDict[tuple[str, str, int], _Shown] = OrderedDict()  # (piano name, uid of the take, part of it)
 
 
 def show(rig: Rig, take: takes.PianoHandsTake, scene: bpy.types.Scene) -> None:
     """Preview a take on a rig."""
+    _show(rig, take.uid, scene)
+
+
+def show_growing(rig: Rig, scene: bpy.types.Scene) -> None:
+    """Preview what is made so far of the next take."""
+    _show(rig, growing.UID, scene)
+
+
+def _show(rig: Rig, uid: str, scene: bpy.types.Scene) -> None:
     if is_shown(rig.piano):
-        rig.piano[PROPERTY]["take"] = take.uid
+        rig.piano[PROPERTY]["take"] = uid
     else:
         modes = " ".join(rig.hands[side].pose.bones[joint].rotation_mode for side in HANDS for joint in JOINTS)
-        rig.piano[PROPERTY] = {"take": take.uid, "before": _poses(rig).ravel().tolist(), "modes": modes}
+        rig.piano[PROPERTY] = {"take": uid, "before": _poses(rig).ravel().tolist(), "modes": modes}
     pose(rig.piano, scene)
 
 
@@ -79,6 +89,11 @@ def is_shown(piano: bpy.types.Object) -> bool:
     return PROPERTY in piano
 
 
+def shown_uid(piano: bpy.types.Object) -> str:
+    """Id of the take that a rig previews, "" for none."""
+    return piano[PROPERTY]["take"] if is_shown(piano) else ""
+
+
 @bpy.app.handlers.persistent
 def on_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
     """frame_change_post handler."""
@@ -89,23 +104,33 @@ def on_frame(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = Non
 
 def pose(piano: bpy.types.Object, scene: bpy.types.Scene) -> None:
     """Pose one rig for the scene's current frame; a take or part of the rig that is gone ends the preview."""
-    take = takes.find(piano[PROPERTY]["take"], scene)
     try:
-        if not take:
-            raise UserError("The previewed take was removed.")
         rig = rig_of(piano)
-        shown = _load(rig, take)
+        shown, time = _at_frame(rig, piano[PROPERTY]["take"], scene)
     except UserError:
         hide(piano)
         return
-    time = Clock(takes.rate_of(scene), take.frame).seconds(scene.frame_current_final)
     _pose_hands(rig, shown, time)
     for pitch, key in rig.keys.items():
         turn = DIP_ANGLE * np.interp(time, *shown.keys[pitch]) if pitch in shown.keys else 0.0
         if abs(key.rotation_euler[0] - turn) > 1e-7:
             key.rotation_euler[0] = turn
-    if rig.pedal and len(shown.pedal[0]):
-        rig.pedal.rotation_euler[0] = PEDAL_ANGLE * np.interp(time, *shown.pedal)
+    if rig.pedal:
+        rig.pedal.rotation_euler[0] = PEDAL_ANGLE * np.interp(time, *shown.pedal) if len(shown.pedal[0]) else 0.0
+
+
+def _at_frame(rig: Rig, uid: str, scene: bpy.types.Scene) -> tuple[_Shown, float]:
+    """What a rig shows at the scene's current frame, and the second of it; UserError when there is none."""
+    now = growing.current if uid == growing.UID else takes.find(uid, scene)
+    if not now:
+        raise UserError("The previewed take was removed.")
+    time = Clock(takes.rate_of(scene), now.frame).seconds(scene.frame_current_final)
+    if uid != growing.UID:
+        return _load(rig, uid, 0, lambda: takes.motion_of(now)), time
+    if not now.parts:
+        raise UserError("Nothing is made yet.")
+    part = now.part_at(time)
+    return _load(rig, uid, part, lambda: now.parts[part]), time - now.starts[part]
 
 
 def _pose_hands(rig: Rig, shown: _Shown, time: float) -> None:
@@ -122,14 +147,20 @@ def _pose_hands(rig: Rig, shown: _Shown, time: float) -> None:
         bones[JOINTS[0]].location = (1 - u) * location[i] + u * location[j]
 
 
-def _load(rig: Rig, take: takes.PianoHandsTake) -> _Shown:
-    name = (rig.piano.name, take.uid)
+def _load(rig: Rig, uid: str, part: int, motion: Callable[[], HandMotion]) -> _Shown:
+    name = (rig.piano.name, uid, part)
     if name not in _cache:
-        _cache[name] = _prepare(rig, takes.motion_of(take))
+        _cache[name] = _prepare(rig, motion())
         if len(_cache) > _KEPT:
             _cache.popitem(last=False)
     _cache.move_to_end(name)
     return _cache[name]
+
+
+def forget_growing() -> None:
+    """What is made next has nothing to do with what was made before."""
+    for name in [name for name in _cache if name[1] == growing.UID]:
+        del _cache[name]
 
 
 def _prepare(rig: Rig, motion: HandMotion) -> _Shown:

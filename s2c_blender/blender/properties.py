@@ -16,7 +16,7 @@ from bpy.props import (
 from ..core.notes import LEFT, RIGHT
 from ..errors import UserError
 from ..job import GENERATOR
-from . import preview, takes
+from . import job, preview, takes
 from .keying import Density
 from .preferences import DEVICES
 from .rig import HANDS, PIANO, has_name, rig_of
@@ -130,6 +130,12 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
         default=0.5,
         min=0.05,
         soft_max=3.0,
+    )
+    watch: BoolProperty(
+        name="Watch",
+        description="While the hands are being made, let them play what is finished already when you scrub or play",
+        default=True,
+        update=lambda self, context: job.watch(self.watch),
     )
     push_down: BoolProperty(
         name="Push to NLA",

@@ -3,6 +3,7 @@
 """The extension as Blender sees it: what it registers, why buttons are greyed, one generation from the button on."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -288,7 +289,7 @@ def test_broken_rig_is_refused_before_any_work(settings, tune):
 def test_killed_worker_is_told(settings, tune):
     settings.source, settings.filepath = "FILE", str(tune)
     run = job.start(bpy.context)
-    run.worker._process.kill()
+    os.kill(run.worker._process.pid, signal.SIGKILL)
     with pytest.raises(UserError, match="ended unexpectedly"):
         follow(20.0)
     job.stop()
