@@ -88,6 +88,11 @@ def look(
     return Look(camera or basis.camera, width, height, engine, samples or basis.samples, frames)
 
 
+def version() -> tuple[int, int, int]:
+    """Blender's."""
+    return tuple(bpy.app.version)
+
+
 def worker_options(interpreter: str | None) -> dict:
     """How a worker process is started from this Blender (arguments of worker.Worker)."""
     return {

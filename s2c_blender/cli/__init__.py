@@ -5,10 +5,12 @@
 Progress goes to stderr, one JSON report to stdout (its last line). Exit codes: see errors.py.
 """
 
+import argparse
 import logging
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 
 from ..errors import CANCELLED, ENVIRONMENT, INPUT_FAILED, Cancelled, UserError
 from ..outputs import write_failed
@@ -58,7 +60,7 @@ def _asked_for(argv: list[str], in_blender: bool) -> tuple:
         return _models(["--quiet"] * ("--quiet" in argv) + words[1:], in_blender)
     arguments = parser(in_blender).parse_args(argv)
     if arguments.check:
-        return arguments, lambda report, tell: _check(arguments, report, tell)
+        return arguments, lambda report, tell: _check(arguments, report, tell, in_blender)
     if arguments.batch:
         from . import batch
 
@@ -79,13 +81,23 @@ def _models(argv: list[str], in_blender: bool) -> tuple:
     )
 
 
-def _check(arguments, report: dict, tell: Teller) -> int:
+def _check(arguments: argparse.Namespace, report: dict, tell: Teller, in_blender: bool) -> int:
     """Look whether everything needed is there; INPUT_FAILED when something is not."""
-    from .. import self_check
+    from ..self_check import check
+    from .single import blender_half, cache_folder
 
-    findings = self_check.check(backend=arguments.backend, device=arguments.device)
+    options = {"interpreter": arguments.python}
+    if in_blender:
+        options = blender_half().worker_options(arguments.python) | {"blender": blender_half().version()}
+    findings = check(
+        **options,
+        cache=arguments.cache or cache_folder(),
+        model=str(arguments.model.absolute()) if arguments.model else None,
+        device=arguments.device,
+        backend=arguments.backend,
+        on_progress=tell,
+    )
     for finding in findings:
-        told = finding.told if finding.ok else f"{finding.told} {finding.cure}"
-        tell.line(f"{'ok     ' if finding.ok else 'PROBLEM'} {finding.name}: {told}")
-    report["findings"] = [vars(finding) for finding in findings]
+        (tell.line if finding.ok else tell.warning)(str(finding))
+    report["findings"] = [asdict(finding) for finding in findings]
     return 0 if all(finding.ok for finding in findings) else INPUT_FAILED

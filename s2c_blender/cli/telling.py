@@ -31,15 +31,16 @@ class Teller:
         self._stream = stream
         self._openjd = openjd
         self._lock = threading.Lock()
-        self._last = ("", 0.0)
+        self._last = ("", "", 0.0)  # stage, percentage, when
 
     def __call__(self, stage: str, fraction: float) -> None:
-        now = time.monotonic()
-        if stage != self._last[0] or now - self._last[1] >= 1.0:
+        now, percent = time.monotonic(), f"{fraction:.0%}"
+        stage_before, percent_before, when = self._last
+        if stage != stage_before or (percent != percent_before and now - when >= 1.0):
             first, last = self.span
-            self.farm(progress=first + (last - first) * fraction, status=stage if stage != self._last[0] else None)
-            self._last = (stage, now)
-            self.line(f"{stage} ... {fraction:.0%}")
+            self.farm(progress=first + (last - first) * fraction, status=stage if stage != stage_before else None)
+            self._last = (stage, percent, now)
+            self.line(f"{stage} ... {percent}")
 
     def line(self, text: str) -> None:
         """A line of progress on stderr."""
