@@ -22,11 +22,12 @@ from .fingering import finger_hand
 from .hands import assign_hands
 from .perform import AHEAD, HISTORY, WINDOW, distances, untangle
 from .performer import Performer
-from .replayer import BY_HAND, Part, Replayer
+from .replayer import Part, Replayer
 
 SHORTEST = 0.2  # s of a span
 _CAUTION = 0.4  # how much of a seed's change is left for a second try
 _BESIDE = 30  # frames beside a part in which a mistake may come of it
+_LICENCE = 0.5  # s around a pose set by hand
 _TASTE = 0.4  # how far a seed changes what a finger costs
 
 
@@ -87,10 +88,7 @@ def reperform(
             movers = [one for one in players if not keep or (pins.side == one.side).any()]
             _solve(pool, players, movers, part, on_progress if best is None else None)
             result = _joined(motion, part, players, movers)
-            if len(pins):  # which press and leave keys as they like
-                worse = sum(drop["reason"] != BY_HAND for drop in result[1].dropped)
-            else:
-                worse = _mistakes(result[0], motion.notes, part) - _mistakes(motion, motion.notes, part)
+            worse = _mistakes(result[0], motion.notes, part, pins) - _mistakes(motion, motion.notes, part, pins)
             if best is None or worse < best[0]:
                 best = (worse, result)
             if worse <= 0:
@@ -98,8 +96,11 @@ def reperform(
     return best[1]
 
 
-def _mistakes(motion: HandMotion, notes: np.ndarray, part: Part) -> int:
-    """How many notes [M] are missed, and keys pressed that should not be, in a part and just beside it."""
+def _mistakes(motion: HandMotion, notes: np.ndarray, part: Part, pins: Pins) -> int:
+    """How many notes [M] are missed, and keys pressed that should not be, in a part and just beside it.
+
+    Not counted near poses set by hand, which press and leave keys as they like.
+    """
     frames = np.arange(max(part.start - _BESIDE, 0), min(part.stop + _BESIDE, len(motion.left_position)))
     times = np.arange(frames[0], frames[-1], 0.25)
     hands = []
@@ -109,7 +110,10 @@ def _mistakes(motion: HandMotion, notes: np.ndarray, part: Part) -> int:
         hands.append(np.stack([np.interp(times, frames, column) for column in pads.T], 1).reshape(-1, 5, 3))
     inside = (notes["onset"] > times[0] / motion.fps) & (notes["onset"] < times[-1] / motion.fps)
     found = accuracy(presses_by_hands(times / motion.fps, np.stack(hands, 1)), notes[inside])
-    return len(found.missed) + len(found.wrong)
+    wanted = [
+        pins.within(Span(at - _LICENCE, at + _LICENCE)).any() for at in (*found.missed["onset"], *found.wrong[:, 0])
+    ]
+    return len(wanted) - sum(wanted)
 
 
 def _solve(pool: ThreadPoolExecutor, players: list[Replayer], movers: list[Replayer], part: Part, on_progress) -> None:
