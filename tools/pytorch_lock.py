@@ -24,6 +24,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from packaging.metadata import Metadata
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
@@ -148,27 +149,39 @@ def main() -> None:
 
 
 def resolve(target: Target, torch: tuple[str, str, int] | None) -> dict[str, Wheel]:
-    """File name -> wheel of everything that one flavour needs."""
-    found: dict[str, Wheel] = {}
+    """File name -> wheel of everything that one flavour needs; `torch` is PyTorch's wheel if it is not PyPI's."""
+    limits: dict[str, SpecifierSet] = {}
+    while True:
+        before = dict(limits)
+        chosen = walk(target, bool(torch), limits)
+        if limits == before:  # else some were chosen before all that is asked of them was known
+            break
+    found = {listed.name: public(listed) for name, listed in chosen.items() if not (torch and name == "torch")}
+    if torch:
+        path, digest, size = torch
+        found[path.rpartition("/")[2]] = Wheel(PYTORCH_FILES + quote(path), size, digest)
+    return found
+
+
+def walk(target: Target, without_cuda: bool, limits: dict[str, SpecifierSet]) -> dict[str, Listed]:
+    """Package -> wheel within the `limits`, to which what the metadata ask for is added."""
+    chosen: dict[str, Listed] = {}
     waiting = [Requirement(name) for name in ROOTS]
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
         requirement = waiting.pop()
         name, extras = canonicalize_name(requirement.name), frozenset(requirement.extras)
-        if name in NEVER or (name, extras) in seen:
+        if name in NEVER or (without_cuda and of_cuda(name)):
+            continue
+        limits[name] = limits.get(name, SpecifierSet()) & requirement.specifier
+        if (name, extras) in seen:
             continue
         seen.add((name, extras))
-        if name == "torch" and torch:
-            path, digest, size = torch
-            found[path.rpartition("/")[2]] = Wheel(PYTORCH_FILES + quote(path), size, digest)
-            listed = choose("torch", requirement, target)  # PyPI's names all that this one needs, and CUDA's packages
-        else:
-            listed = choose(name, requirement, target)
-            found[listed.name] = public(listed)
+        if name not in chosen:
+            chosen[name] = choose(name, limits[name], target)
         if name not in ALONE:
-            needs = [need for need in needs_of(listed) if target.wants(need, extras)]
-            waiting += [need for need in needs if not (name == "torch" and torch and of_cuda(need.name))]
-    return found
+            waiting += [need for need in needs_of(chosen[name]) if target.wants(need, extras)]
+    return chosen
 
 
 def of_cuda(name: str) -> bool:
@@ -182,21 +195,19 @@ def cuda_of(names: Iterable[str]) -> str:
     return ".".join(part for part in found.groups() if part)
 
 
-def choose(name: str, requirement: Requirement, target: Target) -> Listed:
-    """The wheel of the pinned version, else of the newest that fits (CUDA: the oldest, PyTorch's own), best tag."""
+def choose(name: str, limit: SpecifierSet, target: Target) -> Listed:
+    """The wheel of the pinned version, else of the newest within the limit, with the best tag."""
     ranks = {tag: rank for rank, tag in enumerate(target.tags())}
     fitting = []
     for listed in page(name):
         rank = min((ranks[tag] for tag in parse_wheel_filename(listed.name)[3] if tag in ranks), default=None)
-        if rank is None or not requirement.specifier.contains(listed.version):
+        if rank is None or listed.version.is_prerelease or not limit.contains(listed.version):
             continue
         if name not in pins() or listed.version == Version(pins()[name]):
             fitting.append((listed.version, -rank, listed))
     if not fitting:
-        sys.exit(f"{requirement} has no wheel for {target.platform}, Python {target.python}.")
-    best = min if of_cuda(name) else max
-    version = best(entry[0] for entry in fitting)
-    return max((entry for entry in fitting if entry[0] == version), key=lambda entry: entry[1])[2]
+        sys.exit(f"{name}{limit} has no wheel for {target.platform}, Python {target.python}.")
+    return max(fitting, key=lambda entry: entry[:2])[2]
 
 
 @cache

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import UserError
 from ..outputs import check_room, one_sentence
 
-# C++ headers and static libraries are for building extensions; their long paths break Windows' limit of 260 letters.
+# Headers and static libraries are for building extensions, and their paths too deep for Windows' 260 letters.
 LEFT_OUT = re.compile(r"torch/include/|torch/lib/[^/]+\.lib$|nvidia/([^/]+/)?include/")
 NO_NAME = re.compile(r'[\\:*?"<>|\x00-\x1f]')  # on some system
 
@@ -61,4 +61,6 @@ def place_of(wheel: str, info: zipfile.ZipInfo) -> PurePosixPath | None:
         if len(place.parts) < 3 or place.parts[1] not in ("purelib", "platlib"):
             return None
         place = PurePosixPath(*place.parts[2:])
+    if place.parts[1:2] == ("licenses",) and len(place.parts) > 3:  # of what is inside PyTorch: too deep, too
+        place = PurePosixPath(*place.parts[:2], f"{info.CRC:08x}-{place.name}")
     return None if LEFT_OUT.match(str(place)) else place
