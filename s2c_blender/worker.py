@@ -373,6 +373,7 @@ def _work(order: dict, answer: Callable[[dict], None]) -> dict:
 
             return {"report": look(Look(**order["look"]))}
         from .generate import generate
+        from .outputs import one_sentence
 
         def grow(motion, first: float) -> None:
             path = result.with_name(f"{result.stem}.grown-{round(first * 1000)}.npz")
@@ -383,7 +384,8 @@ def _work(order: dict, answer: Callable[[dict], None]) -> dict:
         result = Path(order["result"])
         job = Job(**order["job"])
         made = generate(job, lambda stage, fraction: answer({"stage": stage, "fraction": fraction}), grow)
-        made.motion.save(result)
+        with one_sentence(result):
+            made.motion.save(result)
         return {"report": made.report}
     except UserError as error:
         return {"error": str(error), "exit_code": error.exit_code}

@@ -37,7 +37,7 @@ def long(tmp_path: Path) -> Job:
     return Job(str(melody(tmp_path / "long.mid", 4000)), generator="pianist")
 
 
-def last_message(running: worker.Worker, seconds: float = 20.0) -> worker.Message:
+def last_message(running: worker.Worker, seconds: float = 60.0) -> worker.Message:
     """Poll as Blender's timer does until the last message."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
