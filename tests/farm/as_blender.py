@@ -13,7 +13,7 @@ from pathlib import Path
 import bpy
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from s2c_blender.__main__ import leave, main  # noqa: E402
+from s2c_blender.__main__ import leave, main
 
 
 def moved(text: str, value: int) -> int:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Open Job Description template, run by its own runner; its render step also in real Blenders without the add-on."""
+"""The Open Job Description template, run by its own runner; its render step in Blenders without add-on, too."""
 
 import importlib.util
 import re
