@@ -5,6 +5,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from tools import environment, extension
 from tools.blender_root import find_blenders
@@ -82,15 +83,18 @@ def set_up_blenders() -> int:
     return 0
 
 
-def build() -> int:
-    """Build the extension's zips into build/, wheels included."""
+def build(
+    platforms: Sequence[str] = tuple(extension.PLATFORMS), pythons: Sequence[str] = tuple(extension.PYTHONS)
+) -> int:
+    """Build the extension's zips into build/, one a platform and Python, wheels included."""
     environment.set_up(environment.MAIN)
-    extension.build()
+    if not extension.build(platforms, pythons=pythons):
+        raise StepFailed("No Blender is built for that platform with that Python; see docs/install.md.")
     return 0
 
 
 def lock() -> int:
-    """Write wheels/lock.txt anew after a version in requirements-common.txt changed."""
+    """Write wheels/lock-*.txt anew after a version in requirements*.txt changed."""
     environment.set_up(environment.MAIN)
     extension.lock()
     return 0
@@ -102,11 +106,15 @@ COMMANDS = {f.__name__: f for f in (setup, demo, test, build, lock)}
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, function in COMMANDS.items():
-        commands.add_parser(name, help=function.__doc__)
+    parsers = {name: commands.add_parser(name, help=function.__doc__) for name, function in COMMANDS.items()}
+    for name, choices in (("platform", extension.PLATFORMS), ("python", extension.PYTHONS)):
+        parsers["build"].add_argument(
+            f"--{name}", dest=f"{name}s", nargs="+", choices=choices, default=tuple(choices), help="default: all"
+        )
+    options = vars(parser.parse_args())
     BUILD.mkdir(exist_ok=True)
     try:
-        return COMMANDS[parser.parse_args().command]()
+        return COMMANDS[options.pop("command")](**options)
     except StepFailed as failure:
         print(failure, file=sys.stderr)
         return SETUP_FAILED

@@ -9,6 +9,7 @@ Elsewhere: the executable named by $BLENDER or found on the PATH.
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from .environment import apt_install
@@ -29,7 +31,9 @@ PACKAGES += ["xvfb", "xauth", "xdotool", "scrot"]  # for the tests in a real win
 SID_PACKAGES = ["python3-cattr", "python3-requests"]  # without them 5.2's extension system does not register
 
 # Isolated: its own mounts, and its own processes, which all end with the first of them.
-ISOLATED = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh", "-ec"]
+ISOLATED = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+OFFLINE = ["--net"]  # a network of its own, with nothing in it
+SHELL = ["sh", "-ec"]
 
 
 @dataclass(frozen=True)
@@ -40,17 +44,34 @@ class Blender:
     root: Path | None
     executable: str = "blender"
 
+    @cached_property
+    def python(self) -> str:
+        """The minor version of its Python, as "3.11"."""
+        told = self.run(
+            "-b", "--factory-startup", "--python-expr", "import sys; print('Python', *sys.version_info[:2])"
+        )
+        found = re.search(r"^Python (\d+) (\d+)$", told.stdout, re.MULTILINE)
+        if not found:
+            raise StepFailed(f"{self.executable} does not start: {told.stdout + told.stderr}")
+        return ".".join(found.groups())
+
     def run(
-        self, *arguments: str | Path, env: Mapping[str, str] | None = None, timeout: float = 600, program: str = ""
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 600,
+        program: str = "",
+        alone_with: Sequence[Path] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run Blender (or another `program` beside it, as `xvfb-run`) and catch its output as text.
 
-        The repository, Python (sys.base_prefix), ../shared and the temporary folder are at the same paths inside.
+        The repository, Python (sys.base_prefix), ../shared and the temporary folder are at the same paths inside a
+        root. With `alone_with` only those folders are, so that there is no PyTorch, and there is no network.
         """
         command = [program or self.executable, *map(str, arguments)]
         env = {"LANG": "C.UTF-8", **(env or {})}
         if self.root:
-            command = chrooted(self.root, command, env)
+            command = chrooted(self.root, command, env, alone_with, offline=alone_with is not None)
         return subprocess.run(
             command,
             env={**os.environ, **env},
@@ -62,7 +83,11 @@ class Blender:
 
 
 def chrooted(
-    root: Path, command: Sequence[str], env: Mapping[str, str], visible: Sequence[Path] | None = None
+    root: Path,
+    command: Sequence[str],
+    env: Mapping[str, str],
+    visible: Sequence[Path] | None = None,
+    offline: bool = False,
 ) -> list[str]:
     """The command line that runs `command` inside `root`, with the paths in `visible` bound at their own places."""
     lines = [f"mount -t proc proc {shlex.quote(str(root / 'proc'))}"]
@@ -74,7 +99,7 @@ def chrooted(
     settings = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/root", **env}
     words = ["env", "-i", *(f"{k}={v}" for k, v in settings.items()), *command]
     lines.append(f"exec chroot {shlex.quote(str(root))} {shlex.join(words)}")
-    return [*ISOLATED, "\n".join(lines)]
+    return [*ISOLATED, *(OFFLINE if offline else []), *SHELL, "\n".join(lines)]
 
 
 def shared_paths() -> list[Path]:
@@ -137,7 +162,7 @@ def make_root(suite: str) -> Path:
     if not base.exists():
         shutil.rmtree(root, ignore_errors=True)  # safe: nothing of this machine is ever mounted there for good
         words = ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite, str(root), debian_mirror()]
-        quietly([*ISOLATED, "exec " + shlex.join(words)], log)
+        quietly([*ISOLATED, *SHELL, "exec " + shlex.join(words)], log)
         base.touch()
     # Writing to the disk after every file would double the time, and a root that breaks is simply made again.
     (root / "etc/dpkg/dpkg.cfg.d/99fast").write_text("force-unsafe-io\n")
