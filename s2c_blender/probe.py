@@ -119,5 +119,7 @@ def _told(work) -> dict:
         return {"told": work()}
     except UserError as error:
         return {"error": str(error)}
+    except ImportError as error:
+        return {"error": f"The Python package {error.name} is missing."}
     except OSError as error:
         return {"error": f"{error.filename} cannot be read ({error.strerror})."}

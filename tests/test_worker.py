@@ -37,6 +37,12 @@ def long(tmp_path: Path) -> Job:
     return Job(str(melody(tmp_path / "long.mid", 4000)), generator="pianist")
 
 
+@pytest.fixture
+def fresh():
+    """No process waits, so that the first job starts one."""
+    worker.end_idle()
+
+
 def last_message(running: worker.Worker, seconds: float = 60.0) -> worker.Message:
     """Poll as Blender's timer does until the last message."""
     until = time.monotonic() + seconds
@@ -64,7 +70,7 @@ def test_the_worker_gives_what_generate_gives(short, tmp_path):
     assert fractions[-1] == pytest.approx(1.0)
 
 
-def test_polling_never_blocks_and_ends_with_done(short, tmp_path):
+def test_polling_never_blocks_and_ends_with_done(short, tmp_path, fresh):
     begun = time.perf_counter()
     running = worker.Worker(short, tmp_path / "motion.npz")
     assert running.poll() == []
@@ -140,6 +146,86 @@ def test_the_worker_ends_with_its_parent(long, tmp_path):
         time.sleep(0.05)
     else:
         assert not Path(f"/proc/{child}").exists()
+
+
+def test_the_process_is_kept_for_the_next_job(short, tmp_path, fresh):
+    """Which then begins sooner, and gives the same."""
+    pids, begins = [], []
+    for n in range(3):
+        begun = time.perf_counter()
+        running = worker.Worker(short, tmp_path / f"{n}.npz")
+        while not any(isinstance(message, worker.Told) for message in running.poll()):
+            time.sleep(0.002)
+        begins.append(time.perf_counter() - begun)
+        assert isinstance(last_message(running), worker.Done)
+        pids.append(running._process.pid)
+    assert len(set(pids)) == 1
+    assert max(begins[1:]) < begins[0] / 3
+    motions = [HandMotion.load(tmp_path / f"{n}.npz") for n in range(3)]
+    assert (motions[0].left_rotation == motions[2].left_rotation).all()
+    assert motions[0].meta == motions[2].meta
+
+
+def test_what_asks_for_another_process(short, tmp_path, fresh, monkeypatch):
+    first = worker.Worker(short, tmp_path / "a.npz")
+    first.wait()
+    bad = worker.Worker(Job(str(tmp_path / "absent.mid"), generator="pianist"), tmp_path / "b.npz")
+    assert isinstance(last_message(bad), worker.Failed)
+    assert bad._process is first._process  # the input's fault, not the process's
+    other = worker.Worker(short, tmp_path / "c.npz", search_paths=[str(tmp_path)])
+    assert other._process is not first._process
+    assert not first._process.alive  # nobody asks for it any more
+    other.wait()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    elsewhere = worker.Worker(short, tmp_path / "d.npz", search_paths=[str(tmp_path)])
+    assert elsewhere._process is not other._process
+    elsewhere.cancel()
+    after = worker.Worker(short, tmp_path / "e.npz", search_paths=[str(tmp_path)])
+    assert after._process is not elsewhere._process
+    after.cancel()
+
+
+def test_a_process_that_nobody_needs_ends(short, tmp_path, fresh, monkeypatch):
+    monkeypatch.setattr(worker, "IDLE", 0.2)
+    running = worker.Worker(short, tmp_path / "motion.npz")
+    running.wait()
+    until = time.monotonic() + 5
+    while running._process.alive and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not running._process.alive
+    assert worker._waiting == []
+
+
+def test_a_process_killed_while_it_waited_is_replaced(short, tmp_path, fresh):
+    first = worker.Worker(short, tmp_path / "a.npz")
+    first.wait()
+    process = first._process._process
+    process.kill()  # as the system does when the memory runs out
+    poll, process.poll = process.poll, lambda: None  # noticed only once the next job is ordered
+    second = worker.Worker(short, tmp_path / "b.npz")
+    assert second._process is first._process
+    process.poll = poll
+    assert second.wait()["notes_played"] == 4
+    assert second._process is not first._process
+
+
+def test_the_growing_motion_is_handed_over(tmp_path, fresh):
+    """Its parts, put together, are the motion; their files go with the job."""
+    job = Job(str(melody(tmp_path / "song.mid", 56)), generator="pianist", fps=30, start=1.0)  # 13 s
+    running, parts = worker.Worker(job, tmp_path / "motion.npz"), []
+    while not running.finished:
+        for message in running.poll():
+            if isinstance(message, worker.Grown):
+                parts.append((message, HandMotion.load(message.path)))
+        time.sleep(0.02)
+    whole = HandMotion.load(tmp_path / "motion.npz")
+    assert parts[0][0].first == 0.0
+    for message, part in parts:
+        begin, end = round(message.first * 30), round(message.until * 30)
+        assert part.start == pytest.approx(1.0 + message.first)
+        assert part.duration == pytest.approx(message.until - message.first)
+        assert np.allclose(part.right_rotation, whole.right_rotation[begin : end + 1], atol=1e-6)
+    assert [path.name for path in tmp_path.glob("*.npz")] == ["motion.npz"]
 
 
 def test_an_interpreter_that_is_none(short, tmp_path):
