@@ -9,7 +9,6 @@ a dozen others) is not: the mel filter bank, torchaudio's only use, is stored in
 
 import json
 import math
-from dataclasses import dataclass
 from importlib.resources import files
 
 import numpy as np
@@ -19,20 +18,7 @@ from torch.nn import functional as F
 from transkun.LayersTransformer import Backbone, ScaledInnerProductIntervalScorer
 from transkun.Util import Spectrum
 
-SUSTAIN = -64  # what transkun calls the pedal among its pitches
-EVENTS = np.array([SUSTAIN, -67, *range(21, 109)])  # the 90 tracks it decodes: sustain and soft pedal, 88 keys
-
-
-@dataclass
-class Event:
-    """A note or pedal press; times in s from the beginning of its window."""
-
-    start: float
-    end: float
-    pitch: int  # MIDI number, or one of the pedals in EVENTS
-    velocity: int
-    has_start: bool  # begins inside the window, not before it
-    has_end: bool
+from .events import EVENTS, Event, as_events, intervals
 
 
 class Network(nn.Module):
@@ -144,46 +130,17 @@ class Network(nn.Module):
 
         `first` [90] is the frame at which decoding starts in each track: where the window before has left it.
         """
-        paths = [_path(choices[:, k], lone[:, k], int(first[k])) for k in range(len(EVENTS))]
-        rows = np.array([(k, begin, end) for k, path in enumerate(paths) for begin, end in path], int).reshape(-1, 3)
-        done = np.zeros(len(EVENTS), int)
+        rows = intervals(choices, lone, first)
         if not len(rows):
-            return [], done
+            return [], np.zeros(len(EVENTS), int)
         track, begin, end = torch.from_numpy(rows.T).to(self.device)
         at_begin, at_end = features[track, begin], features[track, end]
         pair = torch.cat([at_begin, at_end, at_begin * at_end], dim=1)
         velocity = self.velocityPredictor(pair).argmax(dim=1).cpu().numpy()
-        shift, presence = self.refinedOFPredictor(pair).chunk(2, dim=1)
-        shift = (torch.distributions.ContinuousBernoulli(logits=shift).mean - 0.5) / 0.99  # frames, as it was trained
-        times = (rows[:, 1:] + shift.clamp(-0.5, 0.5).cpu().numpy()) * self.hop / self.rate
-        present = (presence > 0).cpu().numpy()
-        last = len(choices)
-        events, before = [], {}
-        for (k, begin, end), (start, stop), loud, (starts, ends) in zip(rows, times, velocity, present, strict=True):
-            start = max(start, before.get(k, 0.0))
-            before[k] = stop = max(stop, start + 1e-8)
-            event = Event(start, stop, int(EVENTS[k]), int(loud), begin > 0 or bool(starts), end < last or bool(ends))
-            if event.has_end:
-                done[k] = end
-            events.append(event)
-        return sorted(events, key=lambda e: (e.start, e.end, e.pitch)), done
+        shift, presence = self.refinedOFPredictor(pair).cpu().chunk(2, dim=1)
+        return as_events(rows, velocity, shift.numpy(), presence.numpy(), self.hop / self.rate, len(choices))
 
 
 def _head(size: int, hidden: int, out: int) -> nn.Sequential:
     """A two-layer perceptron with the checkpoint's numbering (index 2 was a dropout)."""
     return nn.Sequential(nn.Linear(size, hidden), nn.GELU(), nn.Identity(), nn.Linear(hidden, out))
-
-
-def _path(choices: np.ndarray, lone: np.ndarray, frame: int) -> list[tuple[int, int]]:
-    """The best path of one track as [begin, end] frames; `choices` [T - 1] and `lone` [T] as Network.listen gives."""
-    path = []
-    while frame < len(choices):
-        if lone[frame]:
-            path.append((frame, frame))
-        end = int(choices[frame])
-        if end:
-            path.append((frame, end))
-        frame = end or frame + 1
-    if lone[-1]:
-        path.append((len(choices), len(choices)))
-    return path

@@ -13,13 +13,15 @@ import numpy as np
 
 from ..core.notes import NOTE, Score, make_notes
 from ..errors import ENVIRONMENT, UserError
-from .device import choose_device, memory_told
+from .device import Backend, choose_backend, choose_device, memory_told
+from .events import EVENTS, SUSTAIN, Event
 from .files import whole_file
 from .midi import join_spans
+from .onnx_network import DESCRIBES, HEARS, OnnxNetwork
 from .read import RATE, resample_blocks
 
 if TYPE_CHECKING:
-    from .network import Event
+    from .network import Network
 
 VERSION = 1  # of what transcribe() returns for the same sound; a higher one leaves older cache entries unread
 OVERLAP_S = 2.0  # between windows: their notes are joined there
@@ -35,23 +37,29 @@ def transcribe(
     rate: int,
     *,
     device: str = "auto",
+    backend: str = "auto",
     cache_dir: Path | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Score:
     """The notes and sustain pedal of a piano recording, s from its beginning.
 
-    samples float32 [n, channels] or [n]; device auto, cpu, cuda or mps. Results are kept in `cache_dir` by content.
-    Raises UserError when there is no PyTorch or the sound holds no piano notes.
+    samples float32 [n, channels] or [n]; device auto, cpu, cuda or mps; backend auto, torch or onnx. Results are kept
+    in `cache_dir` by content, whatever made them. Raises UserError when there is neither ONNX Runtime nor PyTorch, when
+    there is not what was asked for, or when the sound holds no piano notes.
     """
     sound = _mono(samples, rate)
-    _need_packages()
-    device, half = choose_device(device)
+    chosen = choose_backend(backend, device, [HEARS, DESCRIBES])
+    if chosen == "torch":
+        _need_packages()
+        device, half = choose_device(device)
+    else:
+        device, half = "cpu", False
     entry = None
     if cache_dir is not None:
         entry = Path(cache_dir) / f"{_content_hash(sound, half)}.npz"
     score = _load(entry) if entry else None
     if score is None:
-        score = listen(sound, device, half, on_progress=on_progress)
+        score = listen(sound, device, half, on_progress=on_progress, backend=chosen)
         if entry:
             _save(score, entry)
     if on_progress:
@@ -79,8 +87,8 @@ def _need_packages() -> None:
         import transkun  # noqa: F401
     except ImportError as error:
         raise UserError(
-            f"Transcribing sound needs the Python package {error.name}, which is not installed; "
-            "install PyTorch and transkun as the README says, or give a MIDI file instead.",
+            f"Transcribing sound needs the Python package {error.name}, which is not installed, or ONNX Runtime and "
+            "the networks that come with the extension: install either as the README says, or give a MIDI file.",
             ENVIRONMENT,
         ) from error
 
@@ -91,14 +99,14 @@ def listen(
     half: bool,
     overlap: float = OVERLAP_S,
     on_progress: Callable[[float], None] | None = None,
+    backend: Backend = "torch",
 ) -> Score:
     """Run the network over windows that overlap by at least `overlap` s, and join what it hears.
 
-    sound float32 [n] at 44100 Hz; `half` computes in bfloat16.
+    sound float32 [n] at 44100 Hz; `half` computes in bfloat16, which PyTorch does.
     """
-    from .network import EVENTS, Network
-
-    network = Network(device, half)
+    with memory_told(device):
+        network = _network(backend, device, half)
     starts = _windows(len(sound), network.window, round(overlap * RATE / network.hop), network.hop)
     length = network.window
     tracks: dict[int, list[Event]] = defaultdict(list)
@@ -119,6 +127,14 @@ def listen(
     return _score(tracks, len(sound) / network.rate)
 
 
+def _network(backend: Backend, device: str, half: bool) -> "Network | OnnxNetwork":
+    if backend == "onnx":
+        return OnnxNetwork()
+    from .network import Network
+
+    return Network(device, half)
+
+
 def _windows(samples: int, length: int, overlap: int, hop: int) -> list[int]:
     """First frames of the windows of `length` frames, evenly spread over the sound and the silence around it."""
     lead = round(LEAD_S * RATE / hop)
@@ -133,7 +149,7 @@ def _cut(sound: np.ndarray, start: int, length: int) -> np.ndarray:
     return np.pad(inside, (max(-start, 0), length - len(inside) - max(-start, 0)))
 
 
-def _join(tracks: dict[int, list["Event"]], events: list["Event"], begin: float) -> None:
+def _join(tracks: dict[int, list[Event]], events: list[Event], begin: float) -> None:
     """Add a window's events to what was heard before; `begin` (s) is where the window begins in the sound.
 
     Where they overlap the later window knows better, since it hears how the note goes on.
@@ -152,13 +168,11 @@ def _join(tracks: dict[int, list["Event"]], events: list["Event"], begin: float)
             heard.append(event)
 
 
-def _score(tracks: dict[int, list["Event"]], length: float) -> Score:
+def _score(tracks: dict[int, list[Event]], length: float) -> Score:
     """Events to a Score; `length` (s) of the sound ends what is still held.
 
     transkun's note ends are the releases of the keys as it was trained on them; pedal presses are tracks of their own.
     """
-    from .network import SUSTAIN
-
     rows, pedal = [], []
     for pitch, events in tracks.items():
         if events:
@@ -176,7 +190,11 @@ def _score(tracks: dict[int, list["Event"]], length: float) -> Score:
 
 
 def _content_hash(sound: np.ndarray, half: bool) -> str:
-    """Name of a sound's cache entry: its samples and all that changes the result."""
+    """Name of a sound's cache entry: its samples and all that changes the result.
+
+    Not the backend: in float32 both give the same notes but for rounding, as PyTorch alone does on two processors, and
+    whoever changes from one to the other keeps the notes that there are.
+    """
     settings = (VERSION, "transkun 2.0.1", half, OVERLAP_S, LEAD_S, SILENT)
     digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
     digest.update(sound.data)

@@ -5,19 +5,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from ..audio.device import choose_device, memory_told
+from ..audio.device import choose_backend, memory_told
 from .config import Precision
 from .features import Recording, window_input
-from .hands import Condition, OnePass, make_hands
-from .position import PositionNet
+from .onnx_networks import OnnxNetworks, files
 from .sampling import Sampler, make_plan
 from .schedule import make_schedule
-from .weights import HANDS, load_into, load_state, read_config
+from .weights import HANDS, read_config
 from .windows import ramp, sample_long, seeded, starts
 
 
@@ -33,11 +31,10 @@ class Sampling:
 
 
 class Generator:
-    """The networks of a model folder on a device, in one precision.
+    """The networks of a model folder on a device, in one precision, and the sampler around them.
 
-    `compiled` hands the gesture networks to torch.compile, `one_pass` stacks the hands (hands.OnePass); docs/model.md
-    says where they pay. Raises UserError for a folder that is no model, without PyTorch's device, or without a package
-    that the model needs.
+    `compiled` and `one_pass` as in networks.TorchNetworks. Raises UserError for a folder that is no model, without the
+    device or backend asked for, or without a package that the model needs.
     """
 
     def __init__(
@@ -45,35 +42,24 @@ class Generator:
         folder: Path,
         *,
         device: str = "auto",
+        backend: str = "auto",
         precision: Precision = "float32",
         compiled: bool = False,
         one_pass: bool = False,
     ):
-        self.config = read_config(Path(folder))
-        self.device = choose_device(device)[0]
-        self.dtype = getattr(torch, precision)
+        folder = Path(folder)
+        self.config = read_config(folder)
         self.schedule = make_schedule(self.config.diffusion.schedule, self.config.diffusion.steps)
-        with memory_told(self.device):
-            with torch.device("meta"):
-                predictors = [PositionNet(self.config) for _ in HANDS]
-            self.positions = [
-                self._loaded(net, folder, hand, "position.") for net, hand in zip(predictors, HANDS, strict=True)
-            ]
-            with torch.device("meta"):
-                self.hands = make_hands(self.config)
-            for hand, network in self.hands.named_children():
-                setattr(self.hands, hand, self._loaded(network, folder, hand, "gesture."))
-            self.denoise: Callable[[Tensor, Tensor, Condition], Tensor] = (
-                OnePass(self.hands) if one_pass else self.hands
+        if choose_backend("torch" if compiled or one_pass else backend, device, files(folder)) == "onnx":
+            with memory_told("cpu"):
+                self.networks = OnnxNetworks(folder, self.config)
+        else:
+            from .networks import TorchNetworks
+
+            self.networks = TorchNetworks(
+                folder, self.config, device=device, precision=precision, compiled=compiled, one_pass=one_pass
             )
-            if compiled:
-                self.denoise = torch.compile(self.denoise)
 
-    def _loaded(self, network: nn.Module, folder: Path, hand: str, prefix: str) -> nn.Module:
-        load_into(network, load_state(Path(folder), hand, prefix, self.dtype))
-        return network.to(self.device).eval()
-
-    @torch.inference_mode()
     def generate(
         self,
         recording: Recording,
@@ -91,7 +77,7 @@ class Generator:
         overlap = self.config.window // 4 if sampling.overlap is None else sampling.overlap
         listener = _Listener(self, recording, frames, overlap)
         shape = (len(HANDS), self.config.gesture.outputs, frames)
-        with memory_told(self.device):
+        with memory_told(self.networks.device):
             pieces = sample_long(
                 self._predict,
                 plan,
@@ -113,18 +99,9 @@ class Generator:
             positions += wrist * frame.wrist_scale
         return positions, poses * scale + offset
 
-    def _predict(self, x: np.ndarray, t: np.ndarray, conditions: list[Condition]) -> np.ndarray:
+    def _predict(self, x: np.ndarray, t: np.ndarray, conditions: list[Any]) -> np.ndarray:
         """x0 [B, 2, C, W] for noisy windows x at steps t."""
-        condition = Condition(*(torch.cat(parts) for parts in zip(*conditions, strict=True)))
-        noisy = torch.from_numpy(x).to(self.device, self.dtype)
-        output = self.denoise(noisy, torch.from_numpy(t).to(self.device), condition)
-        return self.schedule.x0(self.config.diffusion.prediction, output.float().cpu().numpy(), x, t)
-
-    def hear(self, window: np.ndarray) -> tuple[Tensor, Tensor]:
-        """A window as features.window_input gives it -> features [1, 2, W, F], positions [1, 2, W, 3], a hand each."""
-        heard = torch.from_numpy(window)[None].to(self.device, self.dtype)
-        features, positions = zip(*(network(heard) for network in self.positions), strict=True)
-        return torch.stack(features, dim=1), torch.stack(positions, dim=1)
+        return self.schedule.x0(self.config.diffusion.prediction, self.networks.answer(x, t, conditions), x, t)
 
 
 class _Listener:
@@ -137,28 +114,28 @@ class _Listener:
         self._generator, self._recording, self._overlap = generator, recording, overlap
         self._window = generator.config.window
         self._starts = starts(frames, self._window, overlap)
-        self._heard: dict[int, tuple[Tensor, Tensor]] = {}
-        self._ramp = torch.from_numpy(ramp(overlap)).to(generator.device)[:, None]
+        self._heard: dict[int, tuple[Any, np.ndarray]] = {}
+        self._ramp = ramp(overlap)[:, None]
         self.positions = np.zeros((len(HANDS), frames, 3))  # filled as the windows come
 
-    def condition(self, first: int) -> Condition:
+    def condition(self, first: int) -> Any:
         """The condition of the window that starts at frame `first`."""
-        features, positions = self._hear(first)
-        positions = positions.float().clone()
+        heard, positions = self._hear(first)
+        positions = positions.copy()
         hop = self._starts.step
         if first > 0:
-            own, before = positions[:, :, : self._overlap], self._hear(first - hop)[1][:, :, hop:].float()
-            positions[:, :, : self._overlap] = self._ramp * own + (1 - self._ramp) * before
+            own, before = positions[:, : self._overlap], self._hear(first - hop)[1][:, hop:]
+            positions[:, : self._overlap] = self._ramp * own + (1 - self._ramp) * before
         if first != self._starts[-1]:
-            own, after = positions[:, :, hop:], self._hear(first + hop)[1][:, :, : self._overlap].float()
-            positions[:, :, hop:] = self._ramp * after + (1 - self._ramp) * own
+            own, after = positions[:, hop:], self._hear(first + hop)[1][:, : self._overlap]
+            positions[:, hop:] = self._ramp * after + (1 - self._ramp) * own
         self._heard.pop(first - hop, None)
         kept = self.positions[:, first : first + self._window]
-        kept[:] = positions[0, :, : kept.shape[1]].cpu().numpy()
-        return self._generator.hands.condition(features, positions.to(features.dtype))
+        kept[:] = positions[:, : kept.shape[1]]
+        return self._generator.networks.condition(heard, positions)
 
-    def _hear(self, first: int) -> tuple[Tensor, Tensor]:
+    def _hear(self, first: int) -> tuple[Any, np.ndarray]:
         if first not in self._heard:
             window = window_input(self._generator.config, self._recording, first, self._window)
-            self._heard[first] = self._generator.hear(window)
+            self._heard[first] = self._generator.networks.hear(window)
         return self._heard[first]

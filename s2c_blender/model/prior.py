@@ -4,15 +4,15 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 from scipy.signal import savgol_filter
 
+from ..audio.device import Backend, choose_backend, installed
 from ..core.motion import HandMotion
 from ..core.notes import LEFT, RIGHT, Score
 from ..errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
@@ -21,13 +21,13 @@ from .camera import to_piano
 from .config import FPS, ModelConfig, Precision
 from .features import Recording, hearable
 from .mano import Mano, neutral, read_mano
+from .onnx_networks import files
 from .sampling import Sampler
-from .weights import CONFIG, HANDS, packages_told, read_config
+from .weights import CONFIG, HANDS, SMALL, packages_told, read_config
 
 BUNDLED = Path(__file__).parent / "bundled"  # the model that comes with the extension
 SMOOTHING = 5  # frames of the release's filter for rendering (parity fact 2.5)
-SMALL = 200e6  # bytes: networks up to this run on one thread
-PACKAGES = {"torch": "PyTorch", "safetensors": "safetensors"}  # what every model needs: name to import -> told
+PACKAGES = {"torch": "PyTorch", "safetensors": "safetensors"}  # what that backend needs: name to import -> told
 _INSTEAD = "choose the generator Pianist (--generator pianist)"
 
 # Steps where none are asked for; DDPM takes all there are.
@@ -44,6 +44,7 @@ class Request:
     precision: Precision = "float32"
     device: str = "auto"
     mano: Path | None = None  # the user's MANO_RIGHT.pkl, for models that answer in MANO's terms
+    backend: str = "auto"  # "auto", "torch", "onnx"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Prepared:
     config: ModelConfig
     steps: int
     mano: Mano
+    backend: Backend
 
 
 def prepare(request: Request, has_sound: bool) -> Prepared:
@@ -62,7 +64,8 @@ def prepare(request: Request, has_sound: bool) -> Prepared:
         told = f"This copy of the extension has no gesture model in it: give the folder of one, or {_INSTEAD}."
         raise UserError(told, ENVIRONMENT)
     config = read_config(request.folder)
-    if missing := [told for package, told in PACKAGES.items() if not _installed(package)]:
+    backend = _backend(request)
+    if backend == "torch" and (missing := [told for package, told in PACKAGES.items() if not installed(package)]):
         raise UserError(
             f"The gesture model needs {' and '.join(missing)}, which the Python {sys.executable} lacks: "
             f"use one that has it (see the README), or {_INSTEAD}.",
@@ -77,7 +80,7 @@ def prepare(request: Request, has_sound: bool) -> Prepared:
             f"The model in {request.folder} listens to sound: give a recording instead of a MIDI file, "
             "or choose a model that reads notes."
         )
-    return Prepared(request, config, steps, read_mano(request.mano) if request.mano else neutral())
+    return Prepared(request, config, steps, read_mano(request.mano) if request.mano else neutral(), backend)
 
 
 def make_prior(
@@ -98,11 +101,13 @@ def make_prior(
     with packages_told():
         from .generator import Generator, Sampling
 
-        generator = Generator(request.folder, device=request.device, precision=request.precision)
+        generator = Generator(
+            request.folder, device=request.device, backend=prepared.backend, precision=request.precision
+        )
     recording = Recording(score, hearable(*sound) if config.audio.encoder == "hubert" else None)
     frames = ceil(length * FPS) + 1
     sampling = Sampling(request.sampler, prepared.steps, creativity=creativity)
-    with _few_threads(request.folder):
+    with _few_threads(request.folder) if prepared.backend == "torch" else nullcontext():
         positions, poses = generator.generate(recording, frames, seed, sampling, on_progress)
     if not (np.isfinite(positions).all() and np.isfinite(poses).all()):
         raise UserError("The model answers with values that are no numbers: use precision float32, or import it again.")
@@ -112,12 +117,14 @@ def make_prior(
     return motion, warnings
 
 
-def _installed(package: str) -> bool:
-    """Whether a package can be found, without loading it."""
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:
-        return False
+def _backend(request: Request) -> Backend:
+    """What runs the networks; ONNX files hold numbers of one precision only."""
+    if request.precision == "float32":
+        return choose_backend(request.backend, request.device, files(request.folder))
+    if request.backend == "onnx":
+        told = f"ONNX Runtime computes in float32: for {request.precision} choose the backend torch."
+        raise UserError(told, BAD_ARGUMENTS)
+    return "torch"
 
 
 @contextmanager

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 HANDS = ("left", "right")
+ONNX = ("position.onnx", "gesture.onnx")  # what tools/onnx_export.py makes of them, for computers without PyTorch
+SMALL = 200e6  # bytes: networks up to this run on one thread
 READ_AT_ONCE = 64  # tensors: how many stay mapped while they are cast
 
 
@@ -76,7 +78,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def _replaceable(folder: Path) -> bool:
     """Whether a folder is empty, or a model of ours of any version, also a damaged one, and nothing besides."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
-    if not names or not names <= {CONFIG, *(f"{hand}.safetensors" for hand in HANDS)}:
+    if not names or not names <= {CONFIG, *ONNX, *(f"{hand}.safetensors" for hand in HANDS)}:
         return not names
     try:
         return isinstance(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["format"], int)

@@ -235,7 +235,8 @@ def test_decoder_finds_the_best_path(network):
     import torch
     from transkun.LayersTransformer import ScaledInnerProductIntervalScorer
 
-    from s2c_blender.audio.network import Network, _path
+    from s2c_blender.audio.events import best_choices, path
+    from s2c_blender.audio.network import Network
 
     torch.manual_seed(0)
     count, tracks = 8, 6
@@ -256,7 +257,7 @@ def test_decoder_finds_the_best_path(network):
             ways.append((here + score[end, frame, k] + value, [*alone, (frame, end), *path]))
         return max(ways, key=lambda way: way[0])
 
-    paths = [_path(choices[:, k], lone[:, k], 0) for k in range(tracks)]
+    paths = [path(choices[:, k], lone[:, k], 0) for k in range(tracks)]
     assert paths == [best(0, k)[1] for k in range(tracks)]
     assert sum(map(len, paths)) > tracks
 

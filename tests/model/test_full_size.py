@@ -39,7 +39,8 @@ from s2c_blender.generate import peak_memory_mb
 from s2c_blender.model.features import Recording, hearable
 from s2c_blender.model.generator import Generator, Sampling
 generator = Generator(Path(sys.argv[1]), device="cpu")
-weights = sum(p.numel() * p.element_size() for net in (*generator.positions, generator.hands) for p in net.parameters())
+networks = generator.networks
+weights = sum(p.numel() * p.element_size() for net in (*networks.positions, networks.hands) for p in net.parameters())
 sound = np.random.default_rng(0).standard_normal(8 * 44100).astype(np.float32)
 recording = Recording(Score(make_notes([0.0], [1.0], [60], [64])), hearable(sound, 44100))
 positions, poses = generator.generate(recording, 240, 1, Sampling(steps=2))

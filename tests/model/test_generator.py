@@ -120,14 +120,14 @@ def test_windows_agree_on_the_positions(model: Path):
     """Each window's guide is the same track, blended where windows overlap: so it does not jump at their edges."""
     generator = Generator(model, device="cpu")
     seen = {}
-    denoise = generator.denoise
+    denoise = generator.networks.denoise
 
     def watch(x, t, condition):
         for i in range(len(x)):
             seen.setdefault(condition.guide[i, 0, :3].sum().item(), condition.guide[i].numpy())
         return denoise(x, t, condition)
 
-    generator.denoise = watch
+    generator.networks.denoise = watch
     frames = 3 * (W - OVERLAP) + W
     positions, _ = generator.generate(music(8), frames, sampling=FAST)
     guides = list(seen.values())
