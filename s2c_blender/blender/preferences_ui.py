@@ -12,6 +12,7 @@ from bpy.props import BoolProperty, StringProperty
 from ..errors import ENVIRONMENT, UserError
 from ..pytorch import folder, interpreters
 from ..pytorch.flavours import Flavour, flavours
+from ..worker import end_idle
 from . import background
 from .batch import online, worker_options
 from .button import Button
@@ -79,6 +80,7 @@ class PIANO_HANDS_OT_install_pytorch(PreferencesButton, bpy.types.Operator):
         options = worker_options(None)
 
         def action(tell: Tell) -> interpreters.Found:
+            end_idle()  # it would not see what is new, and on Windows hold the files of an older one
             there = install(flavour, place, online=allowed, on_progress=tell)
             tell("trying it", 1.0)
             return interpreters.find(None, there, options["python_args"], options["search_paths"])
@@ -107,7 +109,12 @@ class PIANO_HANDS_OT_remove_pytorch(PreferencesButton, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         place = user_folder("pytorch")
-        return self.run("pytorch", lambda tell: folder.remove(place), lambda _: "PyTorch was removed.")
+
+        def action(tell: Tell) -> None:
+            end_idle()  # on Windows it holds the files it uses
+            folder.remove(place)
+
+        return self.run("pytorch", action, lambda _: "PyTorch was removed.")
 
 
 class PIANO_HANDS_OT_check_interpreter(PreferencesButton, bpy.types.Operator):
