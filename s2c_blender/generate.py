@@ -229,7 +229,9 @@ def _listen(job: Job, timer: "_Timer") -> tuple[Score, float, Sound]:
         length = min(length, job.duration)
     with timer.stage("listening") as progress:
         cache = Path(job.cache_dir) if job.cache_dir else None
-        heard = transcribe(samples, rate, device=job.device, cache_dir=cache, on_progress=progress)
+        heard = transcribe(
+            samples, rate, device=job.device, backend=job.backend, cache_dir=cache, on_progress=progress
+        )
     first = round(before * rate)
     return heard.cut(before, job.duration), length, (samples[first : first + round(length * rate), 0], rate)
 
@@ -245,7 +247,7 @@ def _model(job: Job) -> Prepared | None:
         return None
     mano = Path(job.mano) if job.mano else None
     folder = Path(job.model) if job.model else BUNDLED
-    request = Request(folder, job.sampler, job.steps, job.precision, job.device, mano)
+    request = Request(folder, job.sampler, job.steps, job.precision, job.device, mano, job.backend)
     return prepare(request, has_sound=bool(job.source) and not is_midi(job.source))
 
 

@@ -64,18 +64,18 @@ def _computes(packages: dict) -> dict[str, list[str]]:
 
 
 def _transcribers(packages: dict) -> dict[str, dict]:
-    """Backend -> what became of its network's file."""
+    """Backend -> what became of its network's files."""
     found = {}
-    bundled = Path(__file__).parent / "audio" / "bundled" / "transcriber.onnx"
-    if bundled.exists():
-        found["onnx"] = _told(lambda: _whole(bundled, _noted(bundled)))
+    bundled = sorted((Path(__file__).parent / "audio" / "bundled").glob("*.onnx"))
+    if bundled:
+        found["onnx"] = _told(lambda: "; ".join(_whole(path, _noted(path)) for path in bundled))
     if "version" in packages["transkun"]:
         found["torch"] = _told(lambda: _whole(Path(str(files("transkun") / "pretrained" / "2.0.pt")), _recorded()))
     return found
 
 
 def _noted(path: Path) -> str | None:
-    """The SHA-256 in the file X.sha256 beside X."""
+    """The SHA-256 in the file X.sha256 that tools/onnx_export.py writes beside X."""
     note = path.with_name(f"{path.name}.sha256")
     return note.read_text(encoding="ascii").split()[0] if note.exists() else None
 
@@ -108,7 +108,7 @@ def _model(wanted: Look) -> str:
     folder = Path(wanted.model) if wanted.model else BUNDLED
     if not wanted.model and not folder.exists():
         return "none bundled and none chosen; the pianist imagines the motion itself"
-    prepared = prepare(Request(folder, device=wanted.device), has_sound=True)
+    prepared = prepare(Request(folder, device=wanted.device, backend=wanted.backend), has_sound=True)
     size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
     return f"{folder}, {size / 1e6:.0f} MB, {prepared.config.audio.encoder} features, {FPS:g} frames a second"
 
