@@ -78,12 +78,14 @@ def main() -> None:
         raw, played = (HandMotion.load(path) for path in sys.argv[1:])
         _row("given", following(raw, played))
         return
-    from training.performers import HELD_OUT, PERFORMERS
+    from s2c_blender.core.style import PERFORMERS
+    from s2c_blender.pianist import Performer
+    from training.simulate import HELD_OUT
 
     score = read_midi(PIECE).cut(0.0, SECONDS)
     alone = perform(score, seed=1)[0]
     for name in HELD_OUT:
-        raw = perform(score, performer=PERFORMERS[name], fps=30, seed=2)[0]
+        raw = perform(score, performer=Performer.of(PERFORMERS[name]), fps=30, seed=2)[0]
         _row(name, following(raw, perform(score, prior=raw, seed=1)[0]))
         _row(f"{name}, beside the pianist alone", following(raw, alone))
 

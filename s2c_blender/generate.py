@@ -19,11 +19,12 @@ from .core import metrics
 from .core.edit import Pins, Span, around
 from .core.motion import HandMotion
 from .core.notes import UNKNOWN, Score
+from .core.style import hands as style_hands
 from .errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
 from .job import Job
 from .model.prior import BUNDLED, Prepared, Request, make_prior, prepare
 from .outputs import one_sentence
-from .pianist import Report, fingered, perform, reperform
+from .pianist import Performer, Report, fingered, perform, reperform
 
 LEAD_IN = 3.0  # s before and after a part that is made anew, for which the model imagines the motion, too
 EDGE = 0.3  # s from the ends of such a part within which a pose set by hand changes what lies outside, too
@@ -57,7 +58,7 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
     timer = _Timer(on_progress, [stage for stage in STAGES if stage not in unused])
     warnings: list[str] = []
     with _memory_told():
-        model = _model(job)
+        model, performer = _model(job), _performer(job)
         score, length, sound = _score(job, timer, warnings)
         if job.midi:
             with one_sentence(Path(job.midi)):
@@ -76,6 +77,7 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
             motion, played = perform(
                 score,
                 prior=prior,
+                performer=performer,
                 fps=job.fps,
                 seed=job.seed,
                 creativity=job.creativity,
@@ -89,6 +91,7 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
         "duration": job.duration,
         "seed": job.seed,
         "creativity": job.creativity,
+        "style": job.style,
         "generator": job.generator,
         "prior": prior.meta if prior else None,
         "dropped": played.dropped,
@@ -110,6 +113,7 @@ def _report(job: Job, played: Report, warnings: list[str], length: float, timer:
         "source": str(job.source),
         "seed": job.seed,
         "creativity": job.creativity,
+        "style": job.style,
         "generator": job.generator,
         "notes_found": played.notes_found,
         "notes_played": played.notes_played,
@@ -131,7 +135,7 @@ def _regenerate(job: Job, on_progress: Progress | None) -> Result:
     if job.raw or job.midi:
         raise UserError("Raw motion and MIDI are only written of a whole generation: leave them out.", BAD_ARGUMENTS)
     with _memory_told():
-        model = _model(job) if job.again else None
+        model, performer = _model(job) if job.again else None, _performer(job)
         with timer.stage("reading"):
             motion, pins = _loaded(HandMotion, job.previous), _loaded(Pins, job.pins) if job.pins else Pins.free([], [])
             asked, span = motion.notes, Span(*job.again) if job.again else None
@@ -157,6 +161,7 @@ def _regenerate(job: Job, on_progress: Progress | None) -> Result:
                     pins=pins,
                     prior=None if keep else prior,
                     prior_start=begin,
+                    performer=performer,
                     seed=job.seed,
                     creativity=job.creativity,
                     hands_free=not motion.meta.get("hands_given", True),
@@ -167,7 +172,8 @@ def _regenerate(job: Job, on_progress: Progress | None) -> Result:
                 played.warnings += done.warnings
     played.notes_played = len(motion.notes)
     edit = {"again": list(job.again) if job.again else None, "pins": pins.time.tolist(), "seed": job.seed}
-    edit |= {"creativity": job.creativity, "generator": job.generator, "prior": prior.meta if prior else None}
+    edit |= {"creativity": job.creativity, "style": job.style, "generator": job.generator}
+    edit["prior"] = prior.meta if prior else None
     motion.meta["edits"] = [*motion.meta.get("edits", []), edit]
     motion.meta["dropped"] = played.dropped
     found = metrics.played(motion, asked)
@@ -229,9 +235,7 @@ def _listen(job: Job, timer: "_Timer") -> tuple[Score, float, Sound]:
         length = min(length, job.duration)
     with timer.stage("listening") as progress:
         cache = Path(job.cache_dir) if job.cache_dir else None
-        heard = transcribe(
-            samples, rate, device=job.device, backend=job.backend, cache_dir=cache, on_progress=progress
-        )
+        heard = transcribe(samples, rate, device=job.device, backend=job.backend, cache_dir=cache, on_progress=progress)
     first = round(before * rate)
     return heard.cut(before, job.duration), length, (samples[first : first + round(length * rate), 0], rate)
 
@@ -249,6 +253,16 @@ def _model(job: Job) -> Prepared | None:
     folder = Path(job.model) if job.model else BUNDLED
     request = Request(folder, job.sampler, job.steps, job.precision, job.device, mano, job.backend)
     return prepare(request, has_sound=bool(job.source) and not is_midi(job.source))
+
+
+def _performer(job: Job) -> tuple[Performer, Performer] | None:
+    """Who plays the left and the right hand, None for the classical pianist."""
+    if job.style is None:
+        return None
+    if job.generator == "model":
+        told = "The gesture model moves in a way of its own: leave out the style, or choose the generator Pianist."
+        raise UserError(told, BAD_ARGUMENTS)
+    return tuple(Performer.of(style) for style in style_hands(job.style))
 
 
 class _Timer:

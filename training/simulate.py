@@ -28,16 +28,17 @@ import numpy as np
 
 from s2c_blender.audio.files import whole_file
 from s2c_blender.core.notes import LEFT, RIGHT, Score
+from s2c_blender.core.style import PERFORMERS
 from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED, ENVIRONMENT, UserError
 from s2c_blender.model.camera import Camera, to_camera
 from s2c_blender.model.mano import neutral
-from s2c_blender.pianist import perform
+from s2c_blender.pianist import Performer, perform
 
 from . import layout
 from .augment import vary
 from .corpus import Piece, read_pieces
-from .performers import HELD_OUT, PERFORMERS
 
+HELD_OUT = ("percussive", "virtuoso")  # performers whose motion goes to the test split only
 FPS = 30  # PianoMotion10M's
 LONGEST = 46.0  # s of a piece in one clip: under a minute even at the slowest tempo, with the rests at its ends
 _FEWEST = 8  # notes that are worth a clip
@@ -117,7 +118,7 @@ def make(root: Path, task: Task) -> float:
     score, shift, tempo = vary(task.score, rng)
     seed = int(rng.integers(2**31))
     try:
-        motion, _ = perform(score, performer=PERFORMERS[task.performer], fps=FPS, seed=seed)
+        motion, _ = perform(score, performer=Performer.of(PERFORMERS[task.performer]), fps=FPS, seed=seed)
     except (
         ArithmeticError,
         LookupError,

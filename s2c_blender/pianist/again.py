@@ -21,7 +21,7 @@ from . import held, playable, strokes
 from .fingering import finger_hand
 from .hands import assign_hands
 from .perform import AHEAD, HISTORY, WINDOW, distances, untangle
-from .performer import Performer
+from .performer import Performer, both_hands
 from .replayer import Part, Replayer
 
 SHORTEST = 0.2  # s of a span
@@ -38,7 +38,7 @@ def reperform(
     pins: Pins | None = None,
     prior: HandMotion | None = None,
     prior_start: float = 0.0,
-    performer: Performer | None = None,
+    performer: Performer | tuple[Performer, Performer] | None = None,
     seed: int = 0,
     creativity: float = 1.0,
     hands_free: bool = False,
@@ -61,7 +61,7 @@ def reperform(
     if last - first < SHORTEST - 1e-6:
         told = f"The part to be made anew is shorter than {SHORTEST:g} s, or outside the take: choose a longer one."
         raise UserError(told)
-    p = performer or Performer()
+    performers = both_hands(performer)
     low, high = max(start - HISTORY, 0), min(stop + HISTORY, frames)
     part = Part(motion, low, high, start, stop)
     pins = Pins.free([], []) if pins is None else pins[pins.within(Span(first, last))]
@@ -74,7 +74,7 @@ def reperform(
     new = old if keep else _refinger(part, prior, seed, creativity, hands_free)
     keys = part.keys.copy()
     changed = np.flatnonzero(_differs(new, old))
-    keys[changed] = strokes.key_times(new, p)[changed]
+    keys[changed] = strokes.key_times(new, performers)[changed]
     tries = [(new, keys, creativity)]
     if not keep and (len(changed) or prior is None):  # where that goes wrong: the old fingers, and less of a change
         tries.append((old, part.keys, _CAUTION * creativity))
@@ -82,7 +82,17 @@ def reperform(
     with ThreadPoolExecutor(2) as pool, threadpool_limits(1, user_api="blas"):
         for notes, keys, creativity in tries:
             players = [
-                Replayer(part, notes, keys, side, p, Whim(seed, side, creativity), prior, pins[pins.side == side], keep)
+                Replayer(
+                    part,
+                    notes,
+                    keys,
+                    side,
+                    performers[side],
+                    Whim(seed, side, creativity),
+                    prior,
+                    pins[pins.side == side],
+                    keep,
+                )
                 for side in (LEFT, RIGHT)
             ]
             movers = [one for one in players if not keep or (pins.side == one.side).any()]

@@ -18,7 +18,7 @@ from ..core.notes import LEFT, RIGHT, UNKNOWN, Score
 from . import kinematics, playable, strokes
 from .fingering import finger_hand
 from .hands import assign_hands
-from .performer import Performer
+from .performer import Performer, both_hands
 from .solver import Goals, solve
 
 WINDOW, AHEAD = 12.0, 1.5  # s solved at once, and s of them that the next window solves again
@@ -35,7 +35,7 @@ def perform(
     score: Score,
     *,
     prior: HandMotion | None = None,
-    performer: Performer | None = None,
+    performer: Performer | tuple[Performer, Performer] | None = None,
     fps: float = 60.0,
     seed: int = 0,
     creativity: float = 1.0,
@@ -45,16 +45,17 @@ def perform(
     """Play `score`: a motion at `fps` from time 0 to one second after the last note, and what became of the notes.
 
     prior: a motion of the same music (any fps) whose postures the hands keep where the keys allow it: the generator's.
+    performer: who plays, or who plays the left and who the right hand.
     seed: varies posture and sway as a player's repetitions do; the same seed gives the same motion.
     creativity: 0..1, how far two seeds' motions differ; 0 not at all. With a prior, which brings its own variation,
         seed and creativity change nothing.
     on_progress: called with 0..1; what it raises ends the work.
     on_motion: called with each window's motion, whose time 0 is second `first` of the whole, as soon as it is final.
     """
-    p = performer or Performer()
+    performers = both_hands(performer)
     report = playable.Report(notes_found=len(score.notes))
     notes = finger(score.notes, report, prior)
-    keys = strokes.key_times(notes, p)
+    keys = strokes.key_times(notes, performers)
     frames = int(np.ceil((score.end + TAIL) * fps)) + 1
     players = [
         Player(
@@ -63,7 +64,7 @@ def perform(
             side,
             frames,
             fps,
-            p,
+            performers[side],
             Whim(seed, side, creativity),
             prior,
         )

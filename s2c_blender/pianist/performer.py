@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..core.style import Style
 from .kinematics import DOF
 
 
@@ -90,6 +91,33 @@ class Performer:
     finger_order: float = 0.009  # between the middles of neighbouring fingers, across the hand
     hand_air: float = 0.024
 
+    @classmethod
+    def of(cls, style: Style) -> "Performer":
+        """The pianist that plays in a style with one hand."""
+        wrist, thumb, strong, weak = style.wrist, style.thumb, style.index_middle, style.ring_little
+        parts = (thumb, strong, strong, weak, weak)
+        within = np.array([[2, -2, -1], [0, 2, 1], [-2, 3, 4], [-5, -3, -4]])  # spread, MCP, PIP within the pairs
+        lifts = 1e-3 * np.array([part.lift for part in parts])
+        wander = np.repeat([part.wander for part in (wrist, thumb, strong, weak)], (6, 4, 6, 6))
+        return cls(
+            thumb=np.radians([-8, 0, *thumb.curve]),
+            fingers=np.radians(np.array([[0, *part.curve] for part in parts[1:]]) + within),
+            wrist_height=1e-3 * wrist.height,
+            wrist_pitch=np.radians(wrist.pitch),
+            wrist_roll=np.radians(wrist.roll),
+            elbow_side=wrist.elbow[0],
+            elbow_follow=wrist.elbow[1],
+            wander=wander,
+            sway=1e-3 * wrist.sway,
+            bounce=1e-3 * wrist.bounce[0],
+            bounce_loud=1e-3 * wrist.bounce[1],
+            lift=lifts[:, 0],
+            lift_loud=lifts[:, 1],
+            lift_fast=lifts[:, 2],
+            hover=1e-3 * np.array([part.hover for part in parts]),
+            strike_time=1e-3 * np.array([part.strike for part in parts], float),
+        )
+
     @property
     def coupling_weight(self) -> float:
         """1 / rad^2 of the difference between neighbouring fingers."""
@@ -109,3 +137,8 @@ class Performer:
         """Direction of the forearm seen from above [N], positive to the left; the elbow follows the hand partly."""
         elbow_x = self.elbow_side + self.elbow_follow * (wrist_x - self.elbow_side)
         return -np.arctan2(wrist_x - elbow_x, wrist_y + self.elbow_back)
+
+
+def both_hands(performer: Performer | tuple[Performer, Performer] | None) -> tuple[Performer, Performer]:
+    """Who plays the left and who the right hand: the default player where nobody is named."""
+    return performer if isinstance(performer, tuple) else (performer or Performer(),) * 2

@@ -29,21 +29,24 @@ def loudness(velocity: np.ndarray) -> np.ndarray:
     return np.clip((np.asarray(velocity, float) - 25) / 85, 0, 1)
 
 
-def key_times(notes: np.ndarray, p: Performer) -> np.ndarray:
+def key_times(notes: np.ndarray, performers: tuple[Performer, Performer]) -> np.ndarray:
     """Four times a note (s): its key starts down, is down, starts up, is up. notes: NOTE [M], all hands -> [M, 4].
+
+    performers: of the left and of the right hand.
 
     Notes of one key never overlap: the key comes up far enough before it is struck again, as on a real action. Where a
     note is too short for that, its time is shared half and half.
     """
     times = np.zeros((len(notes), 4))
-    slow, fast = p.strike_time[notes["finger"]].T  # [M] each
+    slow, fast = np.stack([p.strike_time for p in performers])[notes["hand"], notes["finger"]].T  # [M] each
+    release = np.array([p.release_time for p in performers])[notes["hand"]]
     descents = slow + (fast - slow) * loudness(notes["velocity"])
     for pitch in np.unique(notes["pitch"]):
         which = np.flatnonzero(notes["pitch"] == pitch)
         onset, offset = notes["onset"][which], notes["offset"][which].copy()
         gap = np.diff(onset, append=np.inf)
         descent = np.minimum(descents[which], 0.5 * np.minimum(gap, np.r_[np.inf, gap[:-1]]))
-        rise = np.minimum(p.release_time, 0.4 * gap)
+        rise = np.minimum(release[which], 0.4 * gap)
         # Half dip is passed a moment before the tone, half of the way up is passed at the release.
         offset = np.maximum(offset, onset + SHORTEST_DOWN)
         offset = np.minimum(offset, onset + gap - np.minimum(SHORTEST_DOWN, gap / 2) - 0.15 * descent)

@@ -11,9 +11,10 @@ import pytest
 from s2c_blender.core import metrics, naturalness
 from s2c_blender.core.motion import HandMotion
 from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes
+from s2c_blender.core.style import PERFORMERS
 from s2c_blender.pianist import Performer, kinematics, perform
 from tests.pianist.music import line, sampled
-from training.performers import HELD_OUT, PERFORMERS
+from training.simulate import HELD_OUT
 
 TUNE = [60, 62, 64, 65, 67, 66, 64, 62, 60, 64, 67, 72, 70, 67, 64, 60]
 THUMB, STRONG, WEAK = [0], [1, 2], [3, 4]
@@ -30,7 +31,7 @@ def piece(velocity: int = 70) -> Score:
 
 @cache
 def played(name: str, velocity: int = 70) -> HandMotion:
-    return perform(piece(velocity), performer=PERFORMERS[name], seed=1)[0]
+    return perform(piece(velocity), performer=Performer.of(PERFORMERS[name]), seed=1)[0]
 
 
 @cache
@@ -101,7 +102,10 @@ def test_a_bouncing_wrist_dips_with_each_tone_and_more_when_loud():
         height = np.interp([score.notes["onset"] + 0.05, score.notes["onset"] + 0.3], *_height(motion))
         return float((height[1] - height[0])[:-1].mean() * 1e3)
 
-    found = {name: (dip(PERFORMERS[name], 50), dip(PERFORMERS[name], 100)) for name in ("classical", "armweight")}
+    found = {
+        name: (dip(Performer.of(PERFORMERS[name]), 50), dip(Performer.of(PERFORMERS[name]), 100))
+        for name in ("classical", "armweight")
+    }
     print("wrist's dip at velocity 50 and 100, mm:", found)
     assert found["armweight"][0] > found["classical"][0] + 2
     assert found["armweight"][1] > found["armweight"][0] + 2
