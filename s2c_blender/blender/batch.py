@@ -122,7 +122,10 @@ def build(
         scene.set_fps(current, fps)
     if frame is None:
         frame = FIRST_FRAME if new else current.frame_start
-    on_progress("keying", 0.0)
+    stages = ["keying", *["saving"] * bool(outputs.blend), *["exporting"] * len(outputs.exports)]
+    stages += ["rendering"] * bool(outputs.video)
+    step = _Steps(stages, on_progress)
+    step("keying")
     rig = ensure_rig(current)
     preview.hide(rig.piano)
     take = key_take(rig, motion, current, frame)
@@ -138,14 +141,29 @@ def build(
     if new:
         scene.ready_to_play(current)
     if outputs.blend:
-        on_progress("saving", 0.0)
+        step("saving")
         if outputs.keep_look:
             set_up(current, outputs.look)
         scene.save(outputs.blend)
     for name, path in outputs.exports.items():
-        on_progress("exporting", 0.0)
+        step("exporting")
         EXPORTERS[name](rig, current, path, Options(outputs.preset))
     if outputs.video:
         render = render_frames if outputs.video.suffix.lower() == ".png" else render_video
-        render(current, outputs.video, outputs.look, lambda fraction: on_progress("rendering", fraction))
+        render(current, outputs.video, outputs.look, step("rendering"))
     return Built(warnings, current.frame_start, current.frame_end)
+
+
+class _Steps:
+    """Progress of the whole from that of its steps."""
+
+    def __init__(self, stages: list[str], on_progress: Callable[[str, float], None]):
+        self._left = [1.0 if stage != "rendering" else 20.0 for stage in stages]
+        self._whole = sum(self._left)
+        self._tell = on_progress
+
+    def __call__(self, stage: str) -> Callable[[float], None]:
+        """Begin the next step, `stage`; returns what takes the fraction done of it."""
+        begun, share = 1.0 - sum(self._left) / self._whole, self._left.pop(0) / self._whole
+        self._tell(stage, begun)
+        return lambda fraction: self._tell(stage, begun + share * fraction)

@@ -37,6 +37,7 @@ KEPT = (  # of generate's report, in a take
     "source",
     "seed",
     "generator",
+    "style",
     "notes_found",
     "notes_played",
     "dropped",

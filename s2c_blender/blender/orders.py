@@ -128,6 +128,7 @@ def _job(context: bpy.types.Context, **what) -> Job:
     common = {
         "seed": settings.seed,
         "creativity": settings.creativity,
+        "style": settings.performer.told() if settings.generator == "PIANIST" else None,
         "generator": settings.generator.lower(),
         "device": device.lower(),
         "cache_dir": str(cache_folder(context) / "notes"),

@@ -7,7 +7,7 @@ import textwrap
 import bpy
 
 from ..errors import UserError
-from . import growing, job
+from . import growing, job, style
 from .source import source_name
 
 CATEGORY = "Piano Hands"
@@ -97,9 +97,35 @@ def _draw_trouble(layout: bpy.types.UILayout, context: bpy.types.Context, troubl
         box.operator(trouble.cure)
 
 
+class _Performer(Sidebar):
+    bl_label = "Performer"
+    bl_order = 3
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        if context.scene.piano_hands.generator != "PIANIST":
+            sentence(
+                self.layout, context, "The gesture model moves in a way of its own; the pianist can choose.", "INFO"
+            )
+            return
+        layout, performer = self.split_layout(), context.scene.piano_hands.performer
+        column = layout.column()
+        column.prop(performer, "name_of")
+        column.prop(performer, "blended")
+        if performer.blended != "NONE":
+            column.prop(performer, "blend")
+        column.prop(performer, "intensity")
+        column.prop(performer, "expression")
+        column.prop(performer, "by_part")
+        for side, label in style.SIDES.items() if performer.by_part else ():
+            column = layout.column(heading=label, align=True)
+            for part in style.PARTS:
+                column.prop(performer, f"{side}_{part}")
+
+
 class _Options(Sidebar):
     bl_label = "Options"
-    bl_order = 3
+    bl_order = 4
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -141,6 +167,7 @@ def in_sidebars(name: str, base: type[Sidebar]) -> tuple[type, ...]:
 
 CLASSES = (
     *in_sidebars(MAIN, _Main),
+    *in_sidebars(f"{MAIN}_performer", _Performer),
     *in_sidebars(f"{MAIN}_options", _Options),
 )
 

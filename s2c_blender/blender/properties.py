@@ -20,6 +20,7 @@ from . import job, preview, takes
 from .keying import Density
 from .preferences import DEVICES
 from .rig import HANDS, PIANO, has_name, rig_of
+from .style import PianoHandsPerformer
 from .takes import PianoHandsTake
 
 SOURCES = [
@@ -108,6 +109,7 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
     generator: EnumProperty(
         name="Generator", description="Who imagines how the hands move", items=GENERATORS, default=GENERATOR.upper()
     )
+    performer: PointerProperty(type=PianoHandsPerformer)
     animate_keys: BoolProperty(
         name="Animate Piano",
         description="Also key the piano keys and the pedal, so that they go down under the hands",

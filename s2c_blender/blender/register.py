@@ -16,6 +16,7 @@ from . import (
     preferences,
     preview,
     properties,
+    style,
     takes,
     takes_ui,
     video_ui,
@@ -24,6 +25,7 @@ from . import (
 MODULES = (
     preferences,
     takes,
+    style,
     properties,
     preview,
     job,
