@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from .. import __version__
+from ..core.style import PERFORMERS
 from ..errors import BAD_ARGUMENTS, UserError
 from ..job import GENERATOR
 from ..outputs import check_writable
@@ -96,6 +97,11 @@ def parser(in_blender: bool = False, *, strict: bool = False) -> argparse.Argume
         default=1.0,
         metavar="C",
         help="how far the performances of two seeds differ, 0 to 1 (default: 1)",
+    )
+    how.add_argument(
+        "--style",
+        metavar="NAME|FILE",
+        help=f"how the pianist moves: {', '.join(PERFORMERS)}, or a .json file (docs/style.md)",
     )
     how.add_argument(
         "--generator",

@@ -15,6 +15,7 @@ import numpy as np
 from ..audio.midi import is_midi
 from ..core import curves
 from ..core.motion import HandMotion
+from ..core.style import told_by
 from ..errors import ENVIRONMENT, UserError
 from ..generate import Job, generate, peak_memory_mb, versions
 from ..job import usual_generator
@@ -86,6 +87,7 @@ def _job(arguments: argparse.Namespace, wanted: dict, path: Path, start: float, 
         duration=duration,
         seed=arguments.seed,
         creativity=arguments.creativity,
+        style=told_by(arguments.style) if arguments.style else None,
         generator=arguments.generator,
         device=arguments.device,
         backend=arguments.backend,
