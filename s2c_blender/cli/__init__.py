@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None, *, in_blender: bool = False) -> int:
             if getattr(arguments, "with_parent", False):
                 end_with_parent()
             code = work(report, tell) or 0
+            tell.farm(progress=1.0)
         except UserError as error:
             report["error"], code = str(error), error.exit_code
         except OSError as error:
