@@ -15,7 +15,22 @@ from s2c_blender.core.notes import LEFT, RIGHT
 from s2c_blender.core.timing import Clock
 from s2c_blender.pianist import perform
 
-AXES = Rotation.random(16, random_state=1).as_matrix()  # any rest pose will do
+
+def _axes() -> np.ndarray:
+    """As the rig has them: Y along the bone, fingers flex about X, spread about Z."""
+    axes = np.tile(np.eye(3), (16, 1, 1))
+    for finger, joints in enumerate(hand.FINGER_JOINTS):
+        points = [*hand.HEADS[joints], hand.PADS[finger]]
+        for level, joint in enumerate(joints):
+            along = points[level + 1] - points[level]
+            palmar = np.cross(hand.HINGE_AXES[np.flatnonzero(hand.HINGE_JOINTS == joint)[-1]], along)
+            axes[joint, :, 1] = along / np.linalg.norm(along)
+            axes[joint, :, 2] = palmar / np.linalg.norm(palmar)
+            axes[joint, :, 0] = np.cross(axes[joint, :, 1], axes[joint, :, 2])
+    return axes
+
+
+AXES = _axes()  # the right hand's; the left one's are as good as any others
 STEP = 0.01  # frames
 
 
@@ -79,7 +94,7 @@ def moved(side: int, channels: np.ndarray, keys: list[reduction.Keys], places: n
 
 
 def share(keys: list[reduction.Keys], count: int) -> float:
-    return float(np.mean([len(key.index) for key in keys]) / count)
+    return float(np.mean([key.own.mean() * len(key.index) for key in keys]) / count)
 
 
 @pytest.mark.parametrize("tolerance", [2e-4, 5e-4, 2e-3])
@@ -114,7 +129,7 @@ def test_few_keys_press_the_same_piano_keys(elise, fps):
         for pads in (before, after)
     ]
     print(f"{fps} fps: {np.mean(kept):.1%} of the keys, F1 {heard[0].f1:.4f} before, {heard[1].f1:.4f} after")
-    assert np.mean(kept) <= 0.25
+    assert np.mean(kept) <= 0.21
     assert heard[1].f1 == heard[0].f1
     assert len(heard[1].wrong) == len(heard[0].wrong)
     assert np.abs(heard[1].offsets - heard[0].offsets).max() < 0.005
@@ -165,7 +180,9 @@ def test_every_nth_frame_lies_on_the_motion_and_is_smooth_between(elise, step):
         assert (key.index[0], key.index[-1]) == (0, len(frames) - 1)
         assert np.array_equal(key.values, channels[key.index, 0, 3 * bone : 3 * bone + 3])
     fitted = moved(RIGHT, channels, keys, np.arange(2 * len(frames) - 1) / 2)[1]
-    theirs = [reduction.Keys(k.index, k.values, np.gradient(k.values, k.index, axis=0)) for k in keys]  # Catmull-Rom
+    theirs = [
+        reduction.Keys(k.index, k.values, np.gradient(k.values, k.index, axis=0), k.own) for k in keys
+    ]  # Catmull-Rom
     guessed = moved(RIGHT, channels, theirs, np.arange(2 * len(frames) - 1) / 2)[1]
     assert np.sqrt(np.square(fitted).mean()) < 0.9 * np.sqrt(np.square(guessed).mean())
 
