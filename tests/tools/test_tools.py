@@ -7,10 +7,12 @@ import os
 import re
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from s2c_blender import wheels
 from tools import environment, extension, steps
 
 
@@ -18,8 +20,10 @@ def pins(path: Path) -> dict[str, str]:
     """Name -> version of a requirements file and those it names."""
     lines = [line.split("#")[0].strip() for line in environment.read_requirements(path).splitlines()]
     lines = [line for line in lines if line and not line.startswith("-r")]
-    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines), lines
-    return dict(line.split("==") for line in lines)
+    exact = re.compile(r'([\w.-]+)==([\w.]+)( ; python_version (<|>=) "3\.\d+")?')
+    found = [exact.fullmatch(line) for line in lines]
+    assert all(found), lines
+    return {match[1]: match[2] for match in found}
 
 
 def test_every_requirement_has_an_exact_version(repo: Path):
@@ -28,11 +32,28 @@ def test_every_requirement_has_an_exact_version(repo: Path):
     assert pins(repo / "requirements.txt")["torch"] == "2.13.0"
 
 
-def test_wheels_are_those_the_tests_run_with(repo: Path):
-    locked = dict(re.findall(r"^([\w.-]+)==(\S+) \\$", extension.LOCK.read_text(), re.MULTILINE))
+@pytest.mark.parametrize("python", extension.PYTHONS)
+def test_locked_wheels_are_those_of_the_requirements(python: str):
+    text = extension.lock_file(python).read_text()
+    locked = dict(re.findall(r"^([\w.-]+)==(\S+) \\$", text, re.MULTILINE))
     assert set(locked) == set(extension.BUNDLED)
-    tested = pins(repo / "requirements-common.txt")
-    assert locked == {name: tested[name] for name in locked}
+    wanted = extension.pins(python)
+    assert locked == {name: wanted[name] for name in locked}
+    targets = [target for target in extension.TARGETS if target.python == python]
+    for name in ("scipy", "onnxruntime", "cffi"):  # one compiled wheel for each
+        [hashes] = re.findall(rf"^{name}==.*\n((?:    --hash.*\n)+)", text, re.MULTILINE)
+        assert hashes.count("sha256") == len(targets)
+
+
+def test_the_oldest_blenders_numpy_is_one_that_scipy_knows():
+    # Blender 4.2 and 4.3 have NumPy 1.24.3; SciPy 1.16 and later cannot be imported with it.
+    assert extension.pins("3.11")["scipy"].startswith("1.15.")
+    assert pins(environment.REPO / environment.BPY42.requirements)["numpy"] == "1.24.3"
+
+
+def test_onnx_runtime_is_one_that_sends_nothing():
+    # From 1.29 on importing it alone sends telemetry and leaves files in ~/.cache on Linux and macOS.
+    assert all(int(extension.pins(python)["onnxruntime"].split(".")[1]) < 29 for python in extension.PYTHONS)
 
 
 def test_zip_brings_every_package_the_extension_imports(repo: Path):
@@ -64,14 +85,40 @@ def test_zip_brings_every_package_the_extension_imports(repo: Path):
     assert unknown == {}
 
 
-def test_manifest_with_wheels_is_valid_and_keeps_the_rest(repo: Path):
+@pytest.mark.parametrize("target", extension.TARGETS, ids=str)
+def test_manifest_of_a_zip_is_valid_and_keeps_the_rest(repo: Path, target: extension.Target):
     before = (repo / "blender_manifest.toml").read_text()
-    after = tomllib.loads(
-        extension.with_wheels(before, ["linux-x64"], ["a-1-py3-none-any.whl", "b-2-py3-none-any.whl"])
-    )
-    assert after.pop("wheels") == ["./wheels/a-1-py3-none-any.whl", "./wheels/b-2-py3-none-any.whl"]
-    assert after.pop("platforms") == ["linux-x64"]
+    names = ["a-1-py3-none-any.whl", "b-2-py3-none-any.whl"]
+    after = tomllib.loads(extension.fitted(before, target, names))
+    assert after.pop("wheels") == [f"./wheels/{name}" for name in names]
+    assert after.pop("platforms") == [target.platform]
+    assert after.pop("blender_version_max", "") == {"3.11": "5.1.0"}.get(target.python, "")
     assert after == tomllib.loads(before)
+    assert all(len(reason) <= 64 for reason in after["permissions"].values())
+
+
+def test_wheels_for_another_python_are_refused_in_one_sentence(tmp_path: Path):
+    wheels.fit(tmp_path, (3, 11))  # as in a clone: no wheels at all
+    for name in ("scipy-1-cp313-cp313-win_amd64.whl", "mido-1-py3-none-any.whl", "soundfile-1-py2.py3-none-any.whl"):
+        (tmp_path / name).touch()
+    wheels.fit(tmp_path, (3, 13))
+    with pytest.raises(RuntimeError, match=r"is for Python 3\.13, .* has Python 3\.11: .* ends in -py311\.zip\.$"):
+        wheels.fit(tmp_path, (3, 11))
+
+
+def test_forgets_bytecode_of_its_own_single_files_only(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "soundfile-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("soundfile.py", "")
+        wheel.writestr("package/other.py", "")
+    for site in ("extensions/.local/lib", "elsewhere"):
+        (tmp_path / site / "__pycache__").mkdir(parents=True)
+        for name in ("soundfile", "other", "soundfiles"):
+            (tmp_path / site / "__pycache__" / f"{name}.cpython-311.pyc").touch()
+    wheels.forget_bytecode(tmp_path, [str(tmp_path / "extensions/.local/lib"), str(tmp_path / "elsewhere"), "/none"])
+    left = {path.relative_to(tmp_path).parts[0]: set() for path in tmp_path.rglob("*.pyc")}
+    for path in tmp_path.rglob("*.pyc"):
+        left[path.relative_to(tmp_path).parts[0]].add(path.name.split(".")[0])
+    assert left == {"extensions": {"other", "soundfiles"}, "elsewhere": {"soundfile", "other", "soundfiles"}}
 
 
 def test_without_root_the_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
