@@ -15,7 +15,7 @@ from ..core.motion import HandMotion
 from ..core.notes import LEFT
 from ..core.timing import Clock
 from . import actions
-from .keying import TAKE, hand_channels
+from .keying import TAKE, hand_channels, motion_channels
 from .rig import Rig
 
 TOLERANCE = 0.001  # m that a fingertip has to move for a key to count as made by hand; reduced curves stay below it
@@ -61,7 +61,7 @@ def _of_hand(
     at = np.flatnonzero(differs.any(1))  # few, as a rule
     frames, location, euler = dense[at], location[at], euler[at]
     own_location, own = _evaluated(armature, keyed, frames, location, euler)
-    turn = curves.multiply(curves.conjugate(_quaternions(euler, "XYZ")), own)
+    turn = curves.multiply(curves.conjugate(quaternions(euler, "XYZ")), own)
     moved = np.linalg.norm(curves.rotvec(turn), axis=-1) * _REACH  # [T, 16]
     moved[:, 0] += np.linalg.norm(own_location - location, axis=1)
     changed = (moved > tolerance) & differs[at]
@@ -78,10 +78,7 @@ def _pins(
     changed: np.ndarray,
 ) -> Pins:
     """Pins of K poses: location [K, 3] and quaternions [K, 16, 4] of the bones, changed [K, 16] what they ask for."""
-    bones = [armature.data.bones[joint] for joint in JOINTS]
-    rest = np.array([bone.matrix_local.to_3x3().to_quaternion() for bone in bones])
-    rotation = curves.rotvec(curves.multiply(curves.multiply(rest, turned), curves.conjugate(rest)))
-    position = location @ np.array(bones[0].matrix_local.to_3x3()).T + np.array(bones[0].head_local)
+    position, rotation = motion_channels(armature, location, turned)
     pads = forward_kinematics(position, rotation, left=side == LEFT)[1] if len(time) else np.zeros((0, 5, 3))
     pins = Pins.free(time, side)
     wrist = changed[:, 0]
@@ -164,7 +161,7 @@ def _evaluated(
     turned = np.empty((len(frames), len(JOINTS), 4))
     for j, joint in enumerate(JOINTS):
         path, mode = _path(joint, _rotation_of(armature, joint)), armature.pose.bones[joint].rotation_mode
-        plain = _quaternions(euler[:, j], "XYZ")
+        plain = quaternions(euler[:, j], "XYZ")
         if not any((path, axis) in by_path for axis in range(4)):
             turned[:, j] = plain
         elif mode == "QUATERNION":
@@ -174,11 +171,11 @@ def _evaluated(
             rows = values(path, 4, np.tile([0.0, 0.0, 1.0, 0.0], (len(frames), 1)))
             turned[:, j] = np.array([Quaternion(row[1:], row[0]) for row in rows]).reshape(-1, 4)
         else:
-            turned[:, j] = _quaternions(values(path, 3, euler[:, j]), mode)
+            turned[:, j] = quaternions(values(path, 3, euler[:, j]), mode)
     return values(_path(JOINTS[0], "location"), 3, location), turned
 
 
-def _quaternions(euler: np.ndarray, order: str) -> np.ndarray:
+def quaternions(euler: np.ndarray, order: str) -> np.ndarray:
     """Euler angles [..., 3] rad -> quaternions [..., 4]."""
     flat = [tuple(Euler(row, order).to_quaternion()) for row in euler.reshape(-1, 3)]
     return np.array(flat, float).reshape(*euler.shape[:-1], 4)

@@ -150,6 +150,16 @@ def hand_channels(
     return offset @ rest.axes[0], curves.euler_xyz(local)
 
 
+def motion_channels(
+    armature: bpy.types.Object, location: np.ndarray, turned: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The way back: wrist position [T, 3] and rotations [T, 16, 3] of a hand whose wrist bone has `location` [T, 3] and
+    whose bones are `turned` by quaternions [T, 16, 4]."""
+    rest = _Rest.of(armature)
+    rotation = curves.multiply(curves.multiply(rest.turns, turned), curves.conjugate(rest.turns))
+    return location @ rest.axes[0].T + rest.heads[0], curves.rotvec(rotation)
+
+
 def key_strokes(motion: HandMotion) -> dict[int, np.ndarray]:
     """Strokes [M, 4] s of each pitch that is played."""
     pitches = motion.notes["pitch"]

@@ -121,6 +121,9 @@ class _Performer(Sidebar):
             column = layout.column(heading=label, align=True)
             for part in style.PARTS:
                 column.prop(performer, f"{side}_{part}")
+        row = layout.row(align=True)
+        row.prop(performer, "action", text="Like")
+        row.operator("piano_hands.copy_style", text="", icon="EYEDROPPER")
 
 
 class _Options(Sidebar):

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who plays: a performer, a blend of two, more or less of it, other performers for single parts of a hand."""
 
+import json
+
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty, StringProperty
 
 from ..core.style import DESCRIPTIONS, PARTS
+from ..errors import UserError
 
-USUAL, SAME = "classical", "SAME"
+USUAL, SAME, COPIED = "classical", "SAME", "copied"
 SIDES = {"left": "Left", "right": "Right"}
 PART_NAMES = {
     "wrist": "Wrist",
@@ -15,7 +18,10 @@ PART_NAMES = {
     "index_middle": "Index and Middle",
     "ring_little": "Ring and Little",
 }
-_PERFORMERS = [(name, label, description) for name, (label, description) in DESCRIPTIONS.items()]
+_PERFORMERS = [
+    *((name, label, description) for name, (label, description) in DESCRIPTIONS.items()),
+    (COPIED, "Copied Style", "The style that Copy Style has read off an action"),
+]
 
 
 def _of_part(side: str, part: str):
@@ -70,21 +76,40 @@ class PianoHandsPerformer(bpy.types.PropertyGroup):
     right_index_middle: _of_part("right", "index_middle")
     right_ring_little: _of_part("right", "ring_little")
 
+    action: PointerProperty(
+        name="Action",
+        type=bpy.types.Action,
+        description="Keyframes of a hand that plays; Copy Style reads off how it moves",
+    )
+    copied: StringProperty(options={"HIDDEN"}, description="The copied style's values of both hands' parts, JSON")
+
     def told(self) -> dict | None:
-        """The style in core.style's terms; None for the classical pianist as he is."""
+        """The style in core.style's terms; None for the classical pianist. UserError where none was copied yet."""
         shares = {self.name_of: self.intensity}
         if self.blended != "NONE":
             shares[self.name_of] = self.intensity * (1.0 - self.blend)
             shares[self.blended] = shares.get(self.blended, 0.0) + self.intensity * self.blend
-        style = {"both": {name: round(share, 4) for name, share in shares.items()}}
+        hands = {side: {"all": shares} for side in SIDES}
         for side in SIDES if self.by_part else ():
             chosen = {part: getattr(self, f"{side}_{part}") for part in PARTS}
-            own = {part: {name: round(self.intensity, 4)} for part, name in chosen.items() if name != SAME}
-            if own:
-                style[side] = own
+            hands[side] |= {part: {name: self.intensity} for part, name in chosen.items() if name != SAME}
+        used = {name for parts in hands.values() for named in parts.values() for name in named}
+        style = {side: {part: _rounded(named, side) for part, named in parts.items()} for side, parts in hands.items()}
+        if COPIED in used:
+            style["own"] = self._own()
         if self.expression != 1.0:
             style["expression"] = round(self.expression, 4)
-        return style if set(shares) != {USUAL} or len(style) > 1 else None
+        return style if used != {USUAL} or "expression" in style else None
+
+    def _own(self) -> dict:
+        """The copied style as performers of a hand each."""
+        if not self.copied:
+            raise UserError("No style was copied yet: choose an action in the panel Performer and press Copy Style.")
+        return {f"{COPIED} {side}": parts for side, parts in json.loads(self.copied).items()}
+
+
+def _rounded(shares: dict[str, float], side: str) -> dict[str, float]:
+    return {f"{COPIED} {side}" if name == COPIED else name: round(share, 4) for name, share in shares.items()}
 
 
 def register() -> None:

@@ -173,6 +173,11 @@ def mixed(shares: Mapping[str, Shares], expression: float = 1.0, own: Mapping[st
     return Style(**parts)
 
 
+def styled(values: Mapping[str, np.ndarray]) -> Style:
+    """The style with values [9] for each part, brought within what a hand can do."""
+    return Style(**{part: _part(part, np.asarray(of, float)) for part, of in values.items()})
+
+
 def vector(part: Wrist | Fingers) -> np.ndarray:
     """A part's values one after the other [9]."""
     return np.concatenate([np.atleast_1d(np.array(value, float)) for value in astuple(part)])
@@ -209,10 +214,7 @@ def hands(told: Mapping) -> tuple[Style, Style]:
      "own": {name: {part: values [9]}}}
     """
     try:
-        own = {
-            name: Style(**{part: _part(part, np.array(values, float)) for part, values in parts.items()})
-            for name, parts in told.get("own", {}).items()
-        }
+        own = {name: styled(parts) for name, parts in told.get("own", {}).items()}
         expression = float(told.get("expression", 1.0))
         asked = [_parts(told.get("both", {})) | _parts(told.get(side, {})) for side in ("left", "right")]
         unknown = set(told) - {"both", "left", "right", "expression", "own"}

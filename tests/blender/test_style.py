@@ -61,7 +61,7 @@ def test_a_performer_moves_the_hands_and_is_kept_in_the_take(settings):
         settings.performer.name_of = name
         bpy.ops.piano_hands.generate()
         take = takes.active(bpy.context.scene)
-        assert take.told()["style"] == {"both": {name: 1.0}}
+        assert take.told()["style"] == {side: {"all": {name: 1.0}} for side in ("left", "right")}
         heights[name] = np.median(takes.motion_of(take).right_position[:, 2])
         assert take.accuracy == 1.0
     assert heights["highwrist"] > heights["flat"] + 0.02
