@@ -1,30 +1,17 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The wheels in the zip: whether they fit this Blender's Python, and what Blender forgets when it removes them."""
+"""What Blender forgets when it removes the zip's wheels."""
 
 import sys
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-
-def fit(folder: Path, version: tuple[int, int] = sys.version_info[:2]) -> None:
-    """RuntimeError with a sentence for the user when the wheels in `folder` were made for another Python.
-
-    Blender compares platforms and its own version, never Pythons: it would install the extension without its wheels.
-    """
-    tags = {tag for path in folder.glob("*.whl") for tag in path.stem.split("-")[-3].split(".")}
-    ours = sorted(tag for tag in tags if tag.startswith("cp3"))
-    mine = f"cp{version[0]}{version[1]}"
-    if ours and mine not in ours:
-        raise RuntimeError(
-            f"This zip of S2C Piano Hands is for Python 3.{ours[0].removeprefix('cp3')}, and this Blender has Python "
-            f"{version[0]}.{version[1]}: remove the extension and install the zip whose name ends in -py{mine[2:]}.zip."
-        )
+WHEELS = Path(__file__).parents[1] / "wheels"
 
 
-def forget_bytecode(folder: Path, paths: Iterable[str] | None = None) -> None:
-    """Delete the compiled forms of the single-file modules in the wheels, which Blender does not know of.
+def forget_bytecode(folder: Path = WHEELS, paths: Iterable[str] | None = None) -> None:
+    """Delete the compiled forms of the single-file modules in the folder's wheels, of which Blender does not know.
 
     Looked for in those of `paths` (sys.path) where Blender installs wheels. Python makes them again when needed.
     """

@@ -97,15 +97,6 @@ def test_manifest_of_a_zip_is_valid_and_keeps_the_rest(repo: Path, target: exten
     assert all(len(reason) <= 64 for reason in after["permissions"].values())
 
 
-def test_wheels_for_another_python_are_refused_in_one_sentence(tmp_path: Path):
-    wheels.fit(tmp_path, (3, 11))  # as in a clone: no wheels at all
-    for name in ("scipy-1-cp313-cp313-win_amd64.whl", "mido-1-py3-none-any.whl", "soundfile-1-py2.py3-none-any.whl"):
-        (tmp_path / name).touch()
-    wheels.fit(tmp_path, (3, 13))
-    with pytest.raises(RuntimeError, match=r"is for Python 3\.13, .* has Python 3\.11: .* ends in -py311\.zip\.$"):
-        wheels.fit(tmp_path, (3, 11))
-
-
 def test_forgets_bytecode_of_its_own_single_files_only(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "soundfile-1-py3-none-any.whl", "w") as wheel:
         wheel.writestr("soundfile.py", "")
