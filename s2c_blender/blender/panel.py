@@ -82,10 +82,10 @@ def _draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context, run: 
     column = layout.column()
     left = job.time_left(run.seconds_left())
     column.progress(factor=run.fraction, text=f"{run.fraction:.0%}  {left}".strip(), type="BAR")
-    if growing.current and growing.current.parts:
+    column.operator("piano_hands.cancel", icon="CANCEL")
+    if growing.current and growing.current.parts:  # below, so that Cancel stays under the mouse
         watch = f"Watch the first {growing.current.seconds:.0f} s"
         column.prop(context.scene.piano_hands, "watch", text=watch, toggle=True, icon="HIDE_OFF")
-    column.operator("piano_hands.cancel", icon="CANCEL")
 
 
 def _draw_trouble(layout: bpy.types.UILayout, context: bpy.types.Context, trouble: job.Trouble) -> None:

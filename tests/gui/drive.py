@@ -25,8 +25,14 @@ job = sys.modules[f"{MODULE}.s2c_blender.blender.job"]
 Steps = Iterator[float | Callable[[], bool]]
 
 ROWS = {"add rig": 90, "generate": 143, "cancel": 196, "compare": 232, "preview": 367, "insert keys": 388}
-HEADERS = {"video": 206, "export": 232, "piano model": 258, "character": 284}  # of sub-panels, before there are takes
-ROWS |= {"ghost": 415, "regenerate": 440, "options": 494}
+HEADERS = {
+    "performer": 180,
+    "video": 232,
+    "export": 258,
+    "piano model": 284,
+    "character": 310,
+}  # of sub-panels, before there are takes
+ROWS |= {"ghost": 415, "regenerate": 440, "options": 520}
 
 
 def settings():
@@ -130,7 +136,7 @@ def add_strip() -> None:
 
 def panels_opened() -> Steps:
     """Each sub-panel unfolded in turn, the lowest first, so that those above stay where they are."""
-    for name in ("character", "piano model", "export", "video"):
+    for name in ("character", "piano model", "export", "video", "performer"):
         for picture_wanted in (True, False):
             sidebar = region()
             x, y = point(sidebar.x + sidebar.width * 0.4, sidebar.y + sidebar.height - HEADERS[name])
@@ -157,7 +163,7 @@ def generate_and_cancel() -> Steps:
     assert not bpy.ops.piano_hands.generate.poll(), "no second generation beside a running one"
     yield from keys("Escape")
     yield idle
-    assert worker.finished and worker._process.poll() is not None
+    assert worker.finished and not worker._process.alive
     assert not rigs() and not bpy.data.actions and "Cancelled" in job.state.trouble.sentence
     yield 0.5
     picture("05-cancelled")
@@ -217,7 +223,7 @@ def scrub(name: str) -> Steps:
 def preview() -> Steps:
     yield from scrub("08-scrubbed")
     actions = [hand.animation_data.action.name for hand in rigs()]
-    yield from press("preview", lambda: previewed)
+    yield from press("preview", previewed)
     yield from scrub("09-previewed")
     assert [hand.animation_data.action.name for hand in rigs()] == actions
     yield from press("preview", lambda: not previewed())
@@ -338,7 +344,7 @@ def load_while_running() -> Steps:
     with bpy.context.temp_override(window=window()):
         bpy.ops.wm.read_homefile()
     yield 1.0
-    assert idle() and worker._process.poll() is not None and not rigs()
+    assert idle() and not worker._process.alive and not rigs()
     yield from show_tab("VIEW_3D")
     assert job.state.trouble is None
     picture("16-loaded")
@@ -352,7 +358,7 @@ def disable_while_running() -> Steps:
     worker = job.state.run.worker
     addon_utils.disable(MODULE)
     yield 1.0
-    assert worker._process.poll() is not None
+    assert not worker._process.alive
     assert not hasattr(bpy.types.Scene, "piano_hands")
     hover_viewport()
     yield 1.0

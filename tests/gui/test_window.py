@@ -21,7 +21,7 @@ needs_torch = pytest.mark.skipif(
     not importlib.util.find_spec("torch"), reason="needs PyTorch beside this Python, for the worker process"
 )
 SCREEN = (1600, 900)
-PICTURES = 21
+PICTURES = 22
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_window(real_blender: Blender, recording: Path, repo: Path, tmp_path: Pa
         pytest.skip("needs xvfb-run, xdotool and scrot beside Blender")
     user = tmp_path / "user"
     user.mkdir()
-    [zip_file] = extension.build(["linux-x64"], tmp_path)
+    [zip_file] = extension.build([extension.this_platform()], tmp_path, [real_blender.python])
     done = run(
         real_blender, user, "--command", "extension", "install-file", "-r", "user_default", "--enable", str(zip_file),
         timeout=120,
