@@ -38,20 +38,24 @@ def main(argv: list[str] | None = None, *, in_blender: bool = False) -> int:
                 end_with_parent()
             code = work(report, tell) or 0
             tell.farm(progress=1.0)
-        except UserError as error:
-            report["error"], code = str(error), error.exit_code
-        except OSError as error:
-            report["error"], code = write_failed(error.filename or "A file", error), ENVIRONMENT
-        except (Cancelled, KeyboardInterrupt):
-            report["error"], code = "Cancelled.", CANCELLED
-        if "error" in report:
+        except (UserError, OSError, Cancelled, KeyboardInterrupt) as error:
+            report["error"], code = _told(error)
             if level == "debug":
                 traceback.print_exc()
-            print(f"Error: {report['error']}" if code != CANCELLED else "Cancelled.", file=sys.stderr)
+            print("Cancelled." if code == CANCELLED else f"Error: {report['error']}", file=sys.stderr)
             tell.farm(fail=report["error"])
         report["exit_code"] = code
         tell.result(report)
     return code
+
+
+def _told(error: BaseException) -> tuple[str, int]:
+    """The sentence and the exit code for an error."""
+    if isinstance(error, UserError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError):
+        return write_failed(error.filename or "A file", error), ENVIRONMENT
+    return "Cancelled.", CANCELLED
 
 
 def _asked_for(argv: list[str], in_blender: bool) -> tuple:
