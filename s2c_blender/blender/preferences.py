@@ -71,7 +71,7 @@ class PianoHandsPreferences(bpy.types.AddonPreferences):
 
     bl_idname = EXTENSION
 
-    backend: EnumProperty(name="Networks", description="What runs the networks", items=BACKENDS, default="AUTO")
+    backend: EnumProperty(name="Backend", description="What runs the networks", items=BACKENDS, default="AUTO")
     interpreter: StringProperty(
         name="Python with PyTorch",
         description="Python program, or folder of a virtual or conda environment, that has PyTorch and transkun. "

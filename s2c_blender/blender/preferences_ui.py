@@ -319,7 +319,7 @@ def _draw_told(layout: bpy.types.UILayout, context: bpy.types.Context, topic: st
         row.progress(factor=task.fraction, text=f"{task.stage or 'starting'}  {task.fraction:.0%}", type="BAR")
         row.operator("piano_hands.cancel_task", text="", icon="X")
     elif told and told.topic == topic:
-        sentence(layout, context, told.sentence, "CHECKMARK" if told.good else "ERROR")
+        sentence(layout, context, told.sentence, "INFO" if told.good else "ERROR")
 
 
 CLASSES = (

@@ -152,7 +152,9 @@ def test_remove_pytorch(page):
     assert not (page / "pytorch").exists() and preferences.packages() == []
 
 
-def test_check_says_what_the_worker_has(page):
+def test_check_says_what_the_worker_has(page, monkeypatch):
+    how = {"interpreter": None, "python_args": ("-I", "-S"), "search_paths": []}  # where importing takes no time
+    monkeypatch.setattr(preferences_ui, "launch", lambda context: how)
     assert bpy.ops.piano_hands.check_interpreter() == {"FINISHED"}
     assert background.state.told.sentence.startswith(f"Python {PYTHON}")
     assert background.state.told.topic == "interpreter" and background.state.told.sentence in " ".join(drawn()[0])
