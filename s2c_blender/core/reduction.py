@@ -29,7 +29,8 @@ _ROOMS = (1.0, 0.4, 0.2, 0.1)  # of the tolerance, tried at a fingertip that cou
 _EDGE = 0.05  # of the tolerance, where even the least of these could
 _STAGES = (0.45, 0.85, 0.92, 0.95, 0.95)  # of the tolerance, spent after location, wrist, and a finger's three joints
 _QUIET = 8.0  # tolerances that an axis moves the fingertips in all, below which it hardly moves
-_SPANS = (2, 3, 4, 5, 6, 8, 10, 13, 17, 24, 32)  # frames between two keys that are tried
+_SPANS = (2, 3, 4, 5, 7, 10, 14, 20, 32)  # frames between two keys that are tried
+_QUIET_SPANS = (3, 6, 12, 24, 48)  # the same for axes that hardly move
 _PROBES = (0.25, 0.5, 0.75)  # where
 _LOOSE = 1.6  # a span is tried with the motion's own values; fitted ones are that much nearer
 _SAFE = 0.96  # of the tolerance, for what the kinematics of small turns leave out
@@ -38,6 +39,9 @@ _LONGEST = 0.1  # m, the same for axes that hardly move
 _SHORT = 4  # quarter frames; who holds a key for less has hardly pressed it
 _STROKE = 1  # frames around those moments in which a finger is on its way through its key
 _BLOCK = 6000  # frames done at once; keys between blocks are the motion's own
+
+_PITCHES = np.arange(keyboard.LOWEST, keyboard.HIGHEST + 1)
+_BLACK_KEYS = keyboard.key_x(_PITCHES[keyboard.is_black(_PITCHES)])  # m
 
 
 @dataclass(frozen=True)
@@ -164,10 +168,10 @@ def _reduce_block(
     error = np.zeros((3, 1, limit.shape[1]), np.float32)
     parts: list[_Part] = []
 
-    def stage(which: list[list[int]], levers: np.ndarray, limit: np.ndarray, shortest: float = _SHORTEST) -> None:
+    def stage(which: list[list[int]], levers: np.ndarray, limit: np.ndarray, shortest=_SHORTEST, spans=_SPANS) -> None:
         nonlocal error
         part = tuple(np.stack([array[row] for row in which], axis=1) for array in (values, slopes, truth))
-        found, error = _stage(*part, levers, error, limit, shortest)
+        found, error = _stage(*part, levers, error, limit, shortest, spans)
         parts.extend(_Part(row, *keys) for row, keys in zip(which, found, strict=True))
 
     stage([[0, 1, 2]], location, limit.min(0, keepdims=True) * _STAGES[0])
@@ -179,11 +183,11 @@ def _reduce_block(
             stage(which, joints[level][:, axes], limit * _STAGES[2 + level])
     if len(quiet := np.argwhere(~moving)):
         which = [[row[level] + int(axis) for level, axis in quiet] for row in fingers]
-        stage(which, np.stack([joints[level][:, axis] for level, axis in quiet], axis=1), limit, _LONGEST)
+        stage(which, np.stack([joints[level][:, axis] for level, axis in quiet], axis=1), limit, _LONGEST, _QUIET_SPANS)
     return parts
 
 
-def _stage(values, slopes, truth, levers, error, limit, shortest) -> tuple[list[tuple], np.ndarray]:
+def _stage(values, slopes, truth, levers, error, limit, shortest, spans) -> tuple[list[tuple], np.ndarray]:
     """Index, values and slopes of the keys of C columns, and the fingertips' error [3, F, H] after them.
 
     values, slopes [K, C, T]; truth [K, C, H]; levers [3, K, F, H]: what a channel's unit does to a fingertip; error
@@ -193,24 +197,34 @@ def _stage(values, slopes, truth, levers, error, limit, shortest) -> tuple[list[
     alone = values.shape[1] == 1
     frames = [np.ascontiguousarray(array[..., ::2], np.float32) for array in (levers, error, limit)]
     values32, slopes32 = values.astype(np.float32), slopes.astype(np.float32)
-    knots = _first_guess(values32, slopes32, frames[0], frames[1] - apply(frames[0], values32), frames[2])
+    knots = _first_guess(values32, slopes32, frames[0], frames[1] - apply(frames[0], values32), frames[2], spans)
     weight = np.square(limit.min() / (limit.min(0, keepdims=True) if alone else limit))
     bound = np.square(limit) * 1.0001
-    while True:
-        places = Places(knots, truth.shape[2])
-        fitted = places.fit(truth, weight, slopes)
-        off = places.curves(*fitted) - truth
-        after = error + apply(levers, off)
-        over = np.square(after).sum(0) > bound
+    found: list[tuple] = [()] * len(knots)
+    after = np.empty((3, *limit.shape), np.float32)
+    live = np.arange(len(knots))
+    while len(live):
+        own = slice(None) if len(live) == len(knots) else live
+        tips = slice(None) if alone else own
+        places = Places([knots[column] for column in live], truth.shape[2])
+        fitted = places.fit(truth[:, own], weight[own], slopes[:, own])
+        off = places.curves(*fitted) - truth[:, own]
+        moved = error[:, tips if error.shape[1] > 1 else slice(None)] + apply(levers[:, :, tips], off)
+        over = np.square(moved).sum(0) > bound[tips]
         over |= np.abs(off).max(0) > limit.max() / shortest
-        more = [_split(k, o) for k, o in zip(knots, over.any(0, keepdims=True) if alone else over, strict=True)]
-        if not any(len(m) for m in more):
-            split = [np.split(array.T, places.ends[:-1] + 1) for array in fitted]
-            return list(zip(knots, *split, strict=True)), after.astype(np.float32)
-        knots = [np.union1d(k, m) for k, m in zip(knots, more, strict=True)]
+        after[:, tips] = moved
+        split = [np.split(array.T, places.ends[:-1] + 1) for array in fitted]
+        again = []
+        for column, *keys, bad in zip(live, *split, over.any(0, keepdims=True) if alone else over, strict=True):
+            found[column] = (knots[column], *keys)
+            if len(more := _split(knots[column], bad)):
+                knots[column] = np.union1d(knots[column], more)
+                again.append(column)
+        live = np.array(again, int)
+    return found, after
 
 
-def _first_guess(values, slopes, levers, rest, limit) -> list[np.ndarray]:
+def _first_guess(values, slopes, levers, rest, limit, spans) -> list[np.ndarray]:
     """Frames of each column: from key to key the widest span whose cubic, tried at some frames, stays near the motion.
 
     values, slopes [K, C, T]; levers and rest (the error so far less the levers times the motion) [.., F, T]; limit
@@ -219,13 +233,13 @@ def _first_guess(values, slopes, levers, rest, limit) -> list[np.ndarray]:
     columns, count = values.shape[1:]
     bound = np.square(limit * _LOOSE)
     reach = np.ones((columns, count), int)
-    for span in _SPANS:
+    for span in spans:
         n = count - span
         if n <= 0:
             break
         good = np.ones((limit.shape[0], n), bool)
         ends = (values[..., :n], slopes[..., :n], values[..., span:], slopes[..., span:])
-        for k in sorted({round(span * u) for u in _PROBES}):
+        for k in sorted({min(max(round(span * u), 1), span - 1) for u in _PROBES}):
             curve = sum(np.float32(w) * end for w, end in zip(cubic(k / span, span), ends, strict=True))
             off = apply(levers[..., k : k + n], curve)
             off += rest[..., k : k + n]
@@ -264,7 +278,7 @@ def _room(pads: np.ndarray, exact: np.ndarray, tolerance: float) -> np.ndarray:
     fine = np.empty((3, 5, 2 * pads.shape[2] - 1), np.float32)
     fine[..., ::2] = pads
     fine[..., 1::2] = (9 * (pads[..., 1:] + pads[..., :-1]) - wide[..., 3:] - wide[..., :-3]) / 16
-    low = fine[2] < keyboard.BLACK_HEIGHT
+    low = _may_press(fine, tolerance)
     playing = np.zeros(low.shape, bool)
     playing[:, ::4] = exact.T
     points, strokes = fine[:, low].T, _around(playing, 4 * _STROKE)[low]
@@ -287,6 +301,16 @@ def _room(pads: np.ndarray, exact: np.ndarray, tolerance: float) -> np.ndarray:
     room[_around(_short_runs(pressed), 2) | _around(tight, 2)] = _EDGE
     room = np.pad(room, ((0, 0), (1, 1)), constant_values=1.0)
     return np.minimum(room[:, 1:-1:2], np.minimum(room[:, :-2:2], room[:, 2::2]))
+
+
+def _may_press(pads: np.ndarray, margin: float) -> np.ndarray:
+    """Which of the pads [3, ...] are so low that with a move of `margin` m they may hold a key down: quickly said."""
+    x, y, z = pads
+    floor = 1.1 * margin - keyboard.drop_at(y, np.float32(keyboard.DIP_ANGLE / 2))
+    side = keyboard.BLACK_WIDTH / 2 + margin
+    edges = np.sort(np.concatenate([_BLACK_KEYS - side, _BLACK_KEYS + side]).astype(np.float32))
+    above_black = np.searchsorted(edges, x) % 2 == 1
+    return z < np.where(above_black, floor + np.float32(keyboard.BLACK_HEIGHT), floor)
 
 
 def _short_runs(pressed: np.ndarray) -> np.ndarray:
