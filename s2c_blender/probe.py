@@ -20,8 +20,9 @@ BLOCK = 1 << 20
 def look(wanted: Look) -> dict:
     """A report that can be written as JSON.
 
-    python, executable; packages: name -> {"version"} or {"error"} with why it cannot be loaded; computes: where the
-    networks can run; transcriber and model: {"told"} or {"error"} in a sentence each.
+    python, executable; packages: name -> {"version"} or {"error"} with why it cannot be loaded; computes: backend ->
+    where networks can run; transcribers: backend -> its network's files; chosen, transcribers' values and model are
+    {"told"} or {"error"} in a sentence each.
     """
     packages = {name: _package(name) for name in PACKAGES}
     return {
@@ -29,6 +30,7 @@ def look(wanted: Look) -> dict:
         "executable": sys.executable,
         "packages": packages,
         "computes": _computes(packages),
+        "chosen": _told(lambda: _chosen(wanted)),
         "transcribers": _transcribers(packages),
         "model": _told(lambda: _model(wanted)),
     }
@@ -52,15 +54,22 @@ def _computes(packages: dict) -> dict[str, list[str]]:
     """Backend -> where it can compute."""
     found = {}
     if "version" in packages["onnxruntime"]:
-        import onnxruntime
-
-        found["onnx"] = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
+        found["onnx"] = ["cpu"]
     if "version" in packages["torch"]:
         import torch
 
         cards = [f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(torch.cuda.device_count())]
         found["torch"] = ["cpu", *cards, *(["mps"] if torch.backends.mps.is_available() else [])]
     return found
+
+
+def _chosen(wanted: Look) -> str:
+    """What listens to recordings with these preferences."""
+    from .audio.device import choose_backend, choose_device
+    from .audio.onnx_network import DESCRIBES, HEARS
+
+    backend = choose_backend(wanted.backend, wanted.device, [HEARS, DESCRIBES])
+    return f"networks run with {backend} on {'cpu' if backend == 'onnx' else choose_device(wanted.device)[0]}"
 
 
 def _transcribers(packages: dict) -> dict[str, dict]:
@@ -89,7 +98,7 @@ def _recorded() -> str | None:
 
 
 def _whole(path: Path, expected: str | None) -> str:
-    """A sentence about a file whose SHA-256 is as expected, as far as that is known; UserError when it is another."""
+    """A few words about a file whose SHA-256 is as expected, as far as that is known; UserError when it is another."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -97,8 +106,8 @@ def _whole(path: Path, expected: str | None) -> str:
     digits = digest.hexdigest()
     if expected and digits != expected:
         raise UserError(f"{path} is damaged (its SHA-256 begins with {digits[:12]} instead of {expected[:12]}).")
-    told = "as it was published" if expected else "not compared"
-    return f"{path.name}, {path.stat().st_size / 1e6:.0f} MB, SHA-256 {digits[:12]}... {told}"
+    told = "as it should be" if expected else f"{digits[:12]}..."
+    return f"{path.name}, {path.stat().st_size / 1e6:.0f} MB, SHA-256 {told}"
 
 
 def _model(wanted: Look) -> str:

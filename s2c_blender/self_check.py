@@ -162,8 +162,9 @@ def _worker(seen: dict) -> list[Finding]:
             findings.append(Finding(name, False, f"It is installed and cannot be loaded ({found['error']}).", AGAIN))
     usable = [backend for backend in seen["transcribers"] if backend in seen["computes"]]
     if seen["computes"]:
-        told = "; ".join(f"{backend} on {', '.join(places)}" for backend, places in seen["computes"].items())
-        findings.append(Finding("device", True, f"{told}."))
+        there = "; ".join(f"{backend} on {', '.join(places)}" for backend, places in seen["computes"].items())
+        cure = f"Choose another backend or device in the preferences; there is {there}."
+        findings.append(_told("device", seen["chosen"], cure))
     if not usable:
         told = "Recordings cannot be heard: neither ONNX Runtime with its network nor PyTorch with transkun is there."
         cure = f"{AGAIN} Or install PyTorch in the preferences, or use MIDI files."

@@ -16,6 +16,7 @@ SEEN = {  # by a worker in which all is well
     "executable": "/usr/bin/python3",
     "packages": {name: {"version": "1.0"} for name in probe.PACKAGES},
     "computes": {"onnx": ["CPU"], "torch": ["cpu"]},
+    "chosen": {"told": "onnx on cpu"},
     "transcribers": {"onnx": {"told": "transcriber.onnx"}, "torch": {"told": "2.0.pt"}},
     "model": {"told": "none"},
 }
@@ -63,6 +64,7 @@ def test_cancelled(tmp_path):
         ("packages", {"packages": {"scipy": {"error": "it is not installed"}}}, "scipy (it is not", "zip again"),
         ("torch", {"packages": {"torch": {"error": "libc10.so", "there": True}}}, "(libc10.so)", "zip again"),
         ("transcriber", {"transcribers": {}}, "Recordings cannot be heard", "use MIDI files"),
+        ("device", {"chosen": {"error": "PyTorch finds no device."}}, "finds no device", "another backend or device"),
         ("transcriber", {"computes": {}}, "Recordings cannot be heard", "install PyTorch"),
         ("transcriber (onnx)", {"transcribers": {"onnx": {"error": "It is damaged."}}}, "damaged", "zip again"),
         ("gesture model", {"model": {"error": "x holds no model."}}, "holds no model", "another model folder"),
