@@ -4,6 +4,7 @@
 
 from __future__ import annotations  # bpy.types.Strip is called Sequence before 4.4
 
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,25 @@ def strip_clock(strip: bpy.types.Strip, scene: bpy.types.Scene) -> Clock:
 def has_retiming(strip: bpy.types.Strip) -> bool:
     """Whether a strip is retimed, as far as it says so itself (Blender 4.4 and later)."""
     return len(getattr(strip, "retiming_keys", ())) > 0
+
+
+def speed_of(strip: bpy.types.Strip, scene: bpy.types.Scene) -> float | None:
+    """How fast a strip plays its file, 1.0 where it is not retimed; None where its speed changes or cannot be told.
+
+    Blender tells where a retiming's keys lie on the timeline and not which part of the file is there: only a strip
+    with one speed from its first key to its last one can be read.
+    """
+    if not has_retiming(strip):
+        return 1.0
+    keys = [key.timeline_frame for key in strip.retiming_keys]
+    with tempfile.TemporaryDirectory() as folder:  # of a packed sound
+        seconds = _file_seconds(sound_file(strip, Path(folder)))
+    new = hasattr(strip, "content_start")  # 5.1 and later
+    content = strip.content_duration if new else strip.frame_duration
+    start = strip.content_start if new else strip.frame_start
+    after = start + content - keys[-1]  # up to 4.5 the last key lies on the last frame, later on the one after it
+    frames = round(seconds * scene.render.fps / scene.render.fps_base) - after
+    return frames / (keys[-1] - keys[0]) if len(keys) == 2 and frames > 0 and 0 <= after <= 1 else None
 
 
 def frame_of(strip: bpy.types.Strip, scene: bpy.types.Scene, second: float) -> float:

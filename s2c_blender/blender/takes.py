@@ -10,6 +10,7 @@ import json
 import math
 import uuid
 from collections import OrderedDict
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -41,6 +42,7 @@ class PianoHandsTake(bpy.types.PropertyGroup):
     strip: StringProperty(name="Strip", description="The sound strip it belongs to, empty for a file")
     second: FloatProperty(name="Second", description="Second of what the strip plays at which the motion begins")
     retimed: BoolProperty(name="Retimed", description="Whether the strip played its file faster or slower")
+    speed: FloatProperty(name="Speed", description="How fast it follows its strip, retimed since", default=1.0)
     accuracy: FloatProperty(
         name="Key Accuracy",
         description="How well the pressed keys agree with the notes: F1 of all notes",
@@ -121,6 +123,27 @@ def motion_of(take: PianoHandsTake) -> HandMotion:
             _motions.popitem(last=False)
     _motions.move_to_end(take.uid)
     return _motions[take.uid]
+
+
+def stretch(take: PianoHandsTake, factor: float) -> None:
+    """Make a take last `factor` times as long: its motion, its notes and what is told of them.
+
+    It gets a new uid, because a motion with the same one never changes. UserError when its motion is gone.
+    """
+    motion = motion_of(take)
+    notes, report = motion.notes.copy(), take.told()
+    for name in ("onset", "offset"):
+        notes[name] *= factor
+    longer = replace(
+        motion, fps=motion.fps / factor, notes=notes, keys=motion.keys * factor, pedal=motion.pedal * factor
+    )
+    if len([other for s in bpy.data.scenes for other in s.piano_hands.takes if other.data == take.data]) > 1:
+        take.data = take.data.copy()
+    del take.data[PACKED]  # written over, bytes are cut at the first 0
+    take.data[PACKED] = pack(longer)
+    take.uid, take.seconds, take.speed = uuid.uuid4().hex, longer.duration, take.speed / factor
+    dropped = [note | {"onset": note["onset"] * factor} for note in report.get("dropped", [])]
+    take.report = json.dumps(report | {"dropped": dropped})
 
 
 def rate_of(scene: bpy.types.Scene) -> float:

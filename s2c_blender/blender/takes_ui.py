@@ -106,7 +106,7 @@ class PIANO_HANDS_OT_remove_take(NeedsTake, bpy.types.Operator):
 
 
 class PIANO_HANDS_OT_resync(NeedsTake, bpy.types.Operator):
-    """Move the takes, and the keyframes made of them, to where their sound strips are now"""
+    """Move the takes, and the keyframes made of them, to where their sound strips are now, at the strips' speed"""
 
     bl_idname = "piano_hands.resync"
     bl_label = "Re-Sync with Strips"
@@ -121,8 +121,10 @@ class PIANO_HANDS_OT_resync(NeedsTake, bpy.types.Operator):
         job.state.trouble = None
         if told:
             job.fail(UserError(" ".join(told)))
+            if any("generate again" in sentence for sentence in told):
+                job.state.trouble = job.Trouble(" ".join(told), "piano_hands.generate")
             self.report({"WARNING"}, " ".join(told))
-        self.report({"INFO"}, "Moved " + ", ".join(moved) if moved else "Nothing has moved")
+        self.report({"INFO"}, "Moved " + ", ".join(dict.fromkeys(moved)) if moved else "Nothing has moved")
         redraw()
         return {"FINISHED"}
 
