@@ -15,7 +15,8 @@ from . import strips
 class Part:
     """`duration` seconds (None: to the end) of `path` from second `start`, which sound at `frame` of the scene.
 
-    Of a strip its name, and whether it was retimed.
+    Of a strip its name, whether it was retimed, and its own file, where `path` was written only to be read (packed and
+    retimed sounds).
     """
 
     path: Path
@@ -24,6 +25,12 @@ class Part:
     frame: float
     strip: str = ""
     retimed: bool = False
+    origin: Path | None = None
+
+    @property
+    def told(self) -> Path:
+        """The file as the user knows it."""
+        return self.origin or self.path
 
 
 def source_name(context: bpy.types.Context) -> str:
@@ -60,13 +67,20 @@ def chosen_part(context: bpy.types.Context, folder: Path, strip_name: str = "") 
         strip_scene, strip = strips.named(context, strip_name) if strip_name else strips.find_strip(context)
         audio = strips.strip_audio(strip, strip_scene, folder)
         part = Part(audio.path, audio.start, audio.duration, strips.scene_frame(audio, strip_scene, scene))
-        part = replace(part, strip=strip.name, retimed=strips.has_retiming(strip))
+        retimed, origin = strips.has_retiming(strip), strips.origin(strip)
+        part = replace(part, strip=strip.name, retimed=retimed, origin=origin)
+    frames = chosen_frames(scene)
+    return _within(part, *frames, scene.render.fps / scene.render.fps_base) if frames else part
+
+
+def chosen_frames(scene: bpy.types.Scene) -> tuple[int, int] | None:
+    """First and last frame of the panel's range; None for all of the music."""
+    settings = scene.piano_hands
     if settings.range == "ALL":
-        return part
-    frames = (scene.frame_start, scene.frame_end)
+        return None
     if settings.range == "CUSTOM":
-        frames = (settings.frame_start, settings.frame_end)
-    return _within(part, *frames, scene.render.fps / scene.render.fps_base)
+        return settings.frame_start, settings.frame_end
+    return scene.frame_start, scene.frame_end
 
 
 def _file(settings) -> Path:

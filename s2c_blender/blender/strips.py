@@ -201,6 +201,12 @@ def sound_file(strip: bpy.types.Strip, folder: Path) -> Path:
     return path
 
 
+def origin(strip: bpy.types.Strip) -> Path | None:
+    """The file that a strip's sound comes from, whether or not it is still there; None for packed ones without one."""
+    sound = strip.sound
+    return Path(bpy.path.abspath(sound.filepath, library=sound.library)) if sound and sound.filepath else None
+
+
 def scene_frame(audio: StripAudio, strip_scene: bpy.types.Scene, scene: bpy.types.Scene) -> float:
     """The frame of `scene` at which the strip's part starts; scenes with other frame rates agree at frame 0."""
     if strip_scene == scene:

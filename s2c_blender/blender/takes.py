@@ -142,8 +142,10 @@ def stretch(take: PianoHandsTake, factor: float) -> None:
     del take.data[PACKED]  # written over, bytes are cut at the first 0
     take.data[PACKED] = pack(longer)
     take.uid, take.seconds, take.speed = uuid.uuid4().hex, longer.duration, take.speed / factor
-    dropped = [note | {"onset": note["onset"] * factor} for note in report.get("dropped", [])]
-    take.report = json.dumps(report | {"dropped": dropped})
+    for name in ("dropped", "warnings"):  # a warning with a time is a dict, another a sentence
+        told = [one if isinstance(one, str) else one | {"onset": one["onset"] * factor} for one in report.get(name, [])]
+        report = report | {name: told}
+    take.report = json.dumps(report)
 
 
 def rate_of(scene: bpy.types.Scene) -> float:

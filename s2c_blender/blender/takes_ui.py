@@ -10,6 +10,8 @@ from ..errors import UserError
 from . import apply, ghost, job, nla, preview, resync, takes
 from .button import NeedsTake, redraw, shown_rig
 from .panel import MAIN, Sidebar, in_sidebars, sentence
+from .source import chosen_frames
+from .translations import filled
 
 _ROWS = 8  # dropped notes listed before "and more"
 
@@ -22,7 +24,7 @@ class PIANO_HANDS_UL_takes(bpy.types.UIList):
         row.prop(take, "name", text="", emboss=False, icon="ACTION" if take.data else "ERROR")
         row = row.row()
         row.alignment = "RIGHT"
-        row.label(text=f"seed {take.seed}   {take.accuracy:.1%}")
+        row.label(text=f"{filled('seed {}', take.seed)}   {take.accuracy:.1%}", translate=False)
 
 
 class PIANO_HANDS_OT_preview(NeedsTake, bpy.types.Operator):
@@ -194,17 +196,14 @@ class _Takes(Sidebar):
         column.operator("piano_hands.insert_keys", icon="KEYFRAME_HLT")
         ghost.draw_settings(layout, context)
         column = layout.column(align=True)
-        column.operator("piano_hands.regenerate", text=_frames_anew(settings, scene), icon="DUPLICATE")
+        column.operator("piano_hands.regenerate", text=_frames_anew(scene), translate=False, icon="DUPLICATE")
         column.operator("piano_hands.solve_keys", icon="CON_KINEMATIC")
 
 
-def _frames_anew(settings, scene: bpy.types.Scene) -> str:
+def _frames_anew(scene: bpy.types.Scene) -> str:
     """What a new version would change."""
-    if settings.range == "ALL":
-        return "New Version"
-    own = settings.range == "CUSTOM"
-    first, last = (settings.frame_start, settings.frame_end) if own else (scene.frame_start, scene.frame_end)
-    return f"New Version of {first} - {last}"
+    frames = chosen_frames(scene)
+    return filled("New Version of {} - {}", *frames) if frames else filled("New Version")
 
 
 def _draw_told(layout: bpy.types.UILayout, context: bpy.types.Context, take: takes.PianoHandsTake) -> None:
@@ -212,18 +211,36 @@ def _draw_told(layout: bpy.types.UILayout, context: bpy.types.Context, take: tak
     scene, told = context.scene, take.told()
     first, last = takes.range_of(take, scene)
     column = layout.column(align=True)
-    column.label(text=f"{told['notes_played']} of {told['notes_found']} notes played", icon="CHECKMARK")
-    column.label(text=f"Frames {first} - {last},  {take.generator}", icon="BLANK1")
+    played = filled("{} of {} notes played", told["notes_played"], told["notes_found"])
+    column.label(text=played, translate=False, icon="CHECKMARK")
+    covers = filled("Frames {} - {},  {}", first, last, filled(take.generator))
+    column.label(text=covers, translate=False, icon="BLANK1")
     column.label(text=take.made, icon="BLANK1")
     for warning in told["warnings"]:
-        sentence(column, context, warning, "ERROR")
+        _draw_warning(column, context, take, warning)
     if hands := _covered(context):
-        names = " and ".join(hand.name for hand in hands)
-        sentence(column, context, f"An action on {names} hides the takes on NLA tracks.", "INFO")
+        names = f" {filled('and')} ".join(hand.name for hand in hands)
+        sentence(column, context, filled("An action on {} hides the takes on NLA tracks.", names), "INFO")
         column.operator("piano_hands.uncover_tracks", icon="UNLINKED")
     if last > scene.frame_end:
-        sentence(column, context, f"The hands play until frame {last}, the scene ends at {scene.frame_end}.", "INFO")
+        told_end = filled("The hands play until frame {}, the scene ends at {}.", last, scene.frame_end)
+        sentence(column, context, told_end, "INFO")
         column.operator("piano_hands.fit_range", icon="PREVIEW_RANGE")
+
+
+def _draw_warning(column, context: bpy.types.Context, take: takes.PianoHandsTake, warning: str | dict) -> None:
+    """A warning's sentence; of one that has a time ({"sentence", "onset" s}) also the button that goes there."""
+    if isinstance(warning, str):
+        sentence(column, context, warning, "ERROR")
+        return
+    sentence(column, context, warning["sentence"], "ERROR")
+    _draw_jump(column.row(align=True), context.scene, take, warning["onset"])
+
+
+def _draw_jump(row: bpy.types.UILayout, scene: bpy.types.Scene, take: takes.PianoHandsTake, onset: float) -> None:
+    """The button that goes to second `onset` of a take."""
+    frame = round(take.frame + onset * takes.rate_of(scene))
+    row.operator("piano_hands.jump_to_frame", text=str(frame), icon="TIME", translate=False).frame = frame
 
 
 class _Dropped(Sidebar):
@@ -243,10 +260,9 @@ class _Dropped(Sidebar):
         for note in dropped[:_ROWS]:
             row = column.row(align=True)
             row.label(text=f"{note_name(note['pitch'])}: {note['reason']}")
-            frame = round(take.frame + note["onset"] * takes.rate_of(context.scene))
-            row.operator("piano_hands.jump_to_frame", text=str(frame), icon="TIME").frame = frame
+            _draw_jump(row, context.scene, take, note["onset"])
         if len(dropped) > _ROWS:
-            column.label(text=f"and {len(dropped) - _ROWS} more")
+            column.label(text=filled("and {} more", len(dropped) - _ROWS), translate=False)
 
 
 CLASSES = (

@@ -148,6 +148,7 @@ def test_packed_sound(scene, new_strip, recording, tmp_path):
     folder.mkdir()
     audio = strips.strip_audio(strip, scene, folder)
     assert audio.path.read_bytes() == content
+    assert strips.origin(strip) == recording, "takes are told to be made of the user's file, not of the unpacked one"
     assert audio.path.suffix == ".wav"
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Takes: they stay in the file, come and go, follow their strips, and never touch other actions."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -176,8 +177,23 @@ def test_the_panel_of_takes_draws_with_all_it_has_to_tell(settings, scene):
     takes_ui._Dropped.draw(SimpleNamespace(layout=layout), bpy.context)
     jump = layout.operator.return_value
     assert jump.frame == round(20.0 + 1.5 * takes.rate_of(scene))
+    take = settings.takes[2]
+    warnings = ["Quiet.", {"sentence": "Many notes at once.", "onset": 1.0}]
+    take.report = json.dumps(take.told() | {"warnings": warnings})
+    layout.reset_mock()
+    takes_ui._Takes.draw(SimpleNamespace(layout=layout), SimpleNamespace(**told_context()))
+    assert {"Quiet.", "Many notes at once."} <= {call.kwargs.get("text") for call in layout.label.call_args_list}
+    (button,) = [call for call in layout.operator.call_args_list if call.args[0] == "piano_hands.jump_to_frame"]
+    assert button.kwargs["text"] == str(round(20.0 + takes.rate_of(scene)))
     bpy.ops.piano_hands.jump_to_frame(frame=56)
     assert scene.frame_current == 56
+
+
+def told_context() -> dict:
+    """What panels read of the context, with a sidebar 300 px wide, which there is none of in the background."""
+    system = SimpleNamespace(ui_scale=1.0)
+    shown = {"region": SimpleNamespace(width=300), "preferences": SimpleNamespace(system=system)}
+    return {name: getattr(bpy.context, name) for name in ("scene", "view_layer", "window_manager")} | shown
 
 
 def test_ten_minutes_of_a_take_take_less_than_six_megabytes(settings, scene, tmp_path):
