@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The folder that PyTorch is installed into: what is there, and removing it."""
 
-import json
 import shutil
 from pathlib import Path
 
 from ..errors import ENVIRONMENT, UserError
 from ..outputs import one_sentence
-from .flavours import PYTHON, Flavour
+from .flavours import PYTHON
 
-COMPLETE = "piano_hands.json"  # in a finished folder of packages: what it was made from
+COMPLETE = "piano_hands.json"  # in a finished folder of packages: the wheels it was made from
 
 
 def installed(folder: Path, python: str = PYTHON) -> Path | None:
@@ -18,14 +17,6 @@ def installed(folder: Path, python: str = PYTHON) -> Path | None:
     for path in sorted(folder.glob(f"*-cp{python.replace('.', '')}/{COMPLETE}")):
         return path.parent
     return None
-
-
-def is_current(packages: Path, flavour: Flavour) -> bool:
-    """Whether a folder of packages is just this flavour."""
-    try:
-        return json.loads((packages / COMPLETE).read_text(encoding="utf-8")) == made_from(flavour)
-    except (OSError, ValueError):
-        return False
 
 
 def remainder(folder: Path) -> bool:
@@ -58,7 +49,3 @@ def discard(path: Path) -> None:
                 ENVIRONMENT,
             ) from error
     shutil.rmtree(gone)
-
-
-def made_from(flavour: Flavour) -> dict:
-    return {"flavour": flavour.key, "wheels": [wheel.name for wheel in flavour.wheels]}

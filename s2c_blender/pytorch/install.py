@@ -16,7 +16,7 @@ from ..errors import ENVIRONMENT, UserError
 from ..model.fetch import Checksum, Part, fetch
 from ..outputs import check_folder, check_room, one_sentence
 from .flavours import Flavour
-from .folder import COMPLETE, discard, made_from
+from .folder import COMPLETE, discard
 from .wheel import unpack
 
 UNPACKED = ".unpacked"
@@ -59,11 +59,11 @@ def install(flavour: Flavour, folder: Path, *, online: bool, on_progress: Tell |
             record.write(f"{wheel.name}\n")
         path.unlink(missing_ok=True)
     with one_sentence(target):
-        (part / COMPLETE).write_text(json.dumps(made_from(flavour)), encoding="utf-8")
-        (part / UNPACKED).unlink()
+        (part / COMPLETE).write_text(json.dumps([wheel.name for wheel in flavour.wheels]), encoding="utf-8")
         for older in folder.glob(f"*-cp{flavour.python.replace('.', '')}"):
             discard(older)  # of another kind, or an earlier version
         part.rename(target)
+        (target / UNPACKED).unlink()
     shutil.rmtree(downloads, ignore_errors=True)
     return target
 
