@@ -230,7 +230,8 @@ def test_progress_for_open_job_description(songs, run, capsys, monkeypatch):
     printed = []
     monkeypatch.setattr(batch.Teller, "farm", lambda self, **told: printed.append(told))
     run(songs, "--openjd")
-    assert [told.get("progress") for told in printed] == [0.5, 1.0]
+    assert [told.get("progress") for told in printed] == [0.5, 1.0, None]
+    assert printed[-1] == {"fail": "1 of 2 jobs failed."}
 
 
 def listed(folder: Path) -> dict[str, tuple[int, int]]:
@@ -353,7 +354,7 @@ def test_in_blender(songs, tmp_path):
     done = subprocess.run([blender, *words], capture_output=True, text=True, timeout=300)
     *lines, summary = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert (done.returncode, summary["done"], summary["failed"]) == (1, 2, 1), done.stderr
-    seconds = HandMotion.load(tmp_path / "out" / "same.npz").duration
+    seconds = HandMotion.load(tmp_path / "out" / "a.npz").duration
     assert lines[0]["frames"] == [1, 1 + np.ceil(seconds * 24 - 1e-6)]
     assert "does not exist" in lines[2]["error"]
     assert (tmp_path / "out" / "a.blend").stat().st_size > 1e5

@@ -37,7 +37,8 @@ def main(argv: list[str] | None = None, *, in_blender: bool = False) -> int:
             if getattr(arguments, "with_parent", False):
                 end_with_parent()
             code = work(report, tell) or 0
-            tell.farm(progress=1.0)
+            if code == 0:
+                tell.farm(progress=1.0)
         except (UserError, OSError, Cancelled, KeyboardInterrupt) as error:
             report["error"], code = _told(error)
             if level == "debug":

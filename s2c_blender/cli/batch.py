@@ -54,6 +54,8 @@ def run(arguments: argparse.Namespace, argv: list[str], report: dict, tell: Tell
         report |= _summary(arguments, jobs, results, time.perf_counter() - begun) | {"exit_code": code}
         _write_json(arguments.out_dir / "summary.json", report)
     tell.line(f"{report['done']} done, {report['skipped']} of them earlier; {report['failed']} failed.")
+    if report["failed"]:
+        tell.farm(fail=f"{report['failed']} of {len(jobs)} jobs failed.")
     return code
 
 
