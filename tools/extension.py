@@ -36,8 +36,7 @@ PLATFORMS = {  # Blender's name -> pip's names, preferred first
     "macos-arm64": ("macosx_12_0_arm64", "macosx_14_0_arm64"),
 }
 CONTENT = ("__init__.py", "blender_manifest.toml", "LICENSE", "README.md", "s2c_blender", "rigs")
-# The listening network, exported from the pinned packages into the package's folder; not in git.
-EXPORTER = REPO / "tools" / "onnx_export.py"
+BUNDLED_MODEL = REPO / "s2c_blender" / "model" / "bundled"
 
 
 @dataclass(frozen=True)
@@ -122,9 +121,10 @@ def wheels(target: Target) -> list[Path]:
 
 
 def export_networks() -> None:
-    """Have the networks exported to ONNX where tools.onnx_export finds them missing or out of date."""
-    if EXPORTER.exists():
-        quietly([MAIN.python, "-m", "tools.onnx_export"], LOG)
+    """Write the networks as ONNX files, which are not in git, where they are missing or out of date."""
+    quietly([MAIN.python, "-m", "tools.onnx_export"], LOG)
+    if BUNDLED_MODEL.exists():
+        quietly([MAIN.python, "-m", "tools.onnx_export", BUNDLED_MODEL], LOG)
 
 
 def stage(target: Target, folder: Path) -> None:

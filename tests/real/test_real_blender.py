@@ -6,7 +6,9 @@ Blenders in Debian roots have no network here and see of this machine only the d
 folder: no PyTorch, no other Python.
 """
 
+import hashlib
 import json
+import tomllib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +154,23 @@ def test_repository_itself_validates_and_builds(real_blender: Blender, repo: Pat
     top = {name.split("/")[0] for name in zipfile.ZipFile(path).namelist()}
     assert {"__init__.py", "blender_manifest.toml", "s2c_blender", "rigs"} <= top
     assert not top & {"tests", "tools", "build", "out", "demo", "dev.py", ".venv", ".git", ".ci"}
+
+
+def test_zip_has_the_locked_wheels_and_the_networks_and_nothing_else_large(real_blender: Blender, zip_file: Path):
+    archive = zipfile.ZipFile(zip_file)
+    wheels = {name.split("/")[-1]: archive.read(name) for name in archive.namelist() if name.endswith(".whl")}
+    assert {wheel.split("-")[0].lower() for wheel in wheels} == set(extension.BUNDLED)
+    locked = extension.lock_file(real_blender.python).read_text()
+    assert all(hashlib.sha256(data).hexdigest() in locked for data in wheels.values())
+    tag = f"cp{real_blender.python.replace('.', '')}"
+    assert {wheel.split("-")[2] for wheel in wheels if "-cp" in wheel} == {tag}
+    manifest = tomllib.loads(archive.read("blender_manifest.toml").decode())
+    assert sorted(manifest["wheels"]) == sorted(f"./wheels/{wheel}" for wheel in wheels)
+    large = {
+        info.filename for info in archive.infolist() if info.file_size > 5e6 and not info.filename.endswith(".whl")
+    }
+    assert large == {"s2c_blender/audio/bundled/transcriber.onnx"}
+    assert zip_file.stat().st_size < extension.LARGEST
 
 
 def test_alone_and_enabled_with_its_wheels_and_blenders_numpy(installed: Installed, repo: Path):
