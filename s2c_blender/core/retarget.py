@@ -64,11 +64,10 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Followed:
-    """How a foreign hand plays a motion: its wrist, its joints in our rest pose, and what is left to the pads."""
+    """How a foreign hand plays a motion: its wrist, and its joints in our rest pose."""
 
     position: np.ndarray  # [N, 3] m, piano frame
     rotation: np.ndarray  # [N, 16, 3] axis-angle
-    errors: np.ndarray  # [N, 5] m between its pads and ours, NaN for fingers it does not have
 
 
 def _reach(heads: np.ndarray, pads: np.ndarray) -> np.ndarray:
@@ -146,10 +145,10 @@ def follow(fitted: Fitted, motion: HandMotion) -> Followed:
     shift = np.concatenate([_shift(fitted, position[block], rotation[block]) for block in blocks])
     home = position + gaussian_filter1d(shift, _CALM * motion.fps, axis=0, mode="nearest")
     parts = [_solve(fitted, position[block], rotation[block], home[block], sigma[block]) for block in blocks]
-    position, rotation, errors = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    position, rotation = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     if fitted.left:
         position, rotation = hand.mirror(position, rotation)
-    return Followed(position, rotation, np.where(fitted.fingers, errors, np.nan))
+    return Followed(position, rotation)
 
 
 def _stray(motion: HandMotion, side: int) -> np.ndarray:
@@ -176,7 +175,7 @@ def _shift(fitted: Fitted, position: np.ndarray, rotation: np.ndarray) -> np.nda
 
 
 def _solve(fitted: Fitted, position: np.ndarray, rotation: np.ndarray, home: np.ndarray, sigma: np.ndarray):
-    """position [N, 3], rotation [N, 16, 3] and pad errors [N, 5] of one block of frames of a right hand.
+    """position [N, 3] and rotation [N, 16, 3] of one block of frames of a right hand.
 
     `home` [N, 3]: where the wrist would rather be.
     """
@@ -203,10 +202,9 @@ def _solve(fitted: Fitted, position: np.ndarray, rotation: np.ndarray, home: np.
         angles = angles + step[2]
         if max(np.abs(step[1]).max(), np.abs(step[2]).max()) < 1e-4:
             break
-    pads = place[:, None] + np.einsum("nij,nfj->nfi", wrist, _local(fitted, angles)[0])
     result = hand.rotations_from_hinges(angles.reshape(-1, 20))
     result[:, 0] = hand.Rotation.from_matrix(wrist).as_rotvec()
-    return place, result, np.linalg.norm(pads - target, axis=-1)
+    return place, result
 
 
 @dataclass(frozen=True)

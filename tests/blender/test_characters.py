@@ -119,7 +119,6 @@ def test_fingers_move_as_smoothly_as_ours(motion):
         ]
         print(f"jerk beside ours: wrist {jerk[0]:.2f}, joints {jerk[1]:.2f}")
         assert max(jerk) < 1.6
-        assert followed.errors.max() < 3e-3
         assert metrics.limit_excess(followed.rotation, side == LEFT).max() < np.radians(8)
         assert len(fitted.heads) == len(hand.JOINTS)
 
