@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from s2c_blender.audio.files import whole_file
 from s2c_blender.core.notes import LEFT, RIGHT, Score
 from s2c_blender.core.style import PARTS, PERFORMERS, Style, mixed, vector
+from s2c_blender.outputs import whole_file
 from s2c_blender.pianist import Performer, perform
 from s2c_blender.pianist.likeness import LEARNED, look
 

@@ -131,6 +131,7 @@ def _job(context: bpy.types.Context, **what) -> Job:
         "style": settings.performer.told() if settings.generator == "PIANIST" else None,
         "generator": settings.generator.lower(),
         "device": device.lower(),
+        "backend": chosen.backend.lower(),
         "cache_dir": str(cache_folder(context) / "notes"),
         "model": absolute(chosen.model_folder) if settings.generator == "MODEL" else None,
         "mano": absolute(chosen.mano_file),

@@ -109,7 +109,9 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
     generator: EnumProperty(
         name="Generator", description="Who imagines how the hands move", items=GENERATORS, default=GENERATOR.upper()
     )
-    performer: PointerProperty(type=PianoHandsPerformer)
+    performer: PointerProperty(
+        type=PianoHandsPerformer, name="Performer", description="Whose way of moving the hands have"
+    )
     animate_keys: BoolProperty(
         name="Animate Piano",
         description="Also key the piano keys and the pedal, so that they go down under the hands",

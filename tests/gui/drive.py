@@ -25,13 +25,8 @@ job = sys.modules[f"{MODULE}.s2c_blender.blender.job"]
 Steps = Iterator[float | Callable[[], bool]]
 
 ROWS = {"add rig": 90, "generate": 143, "cancel": 196, "compare": 232, "preview": 367, "insert keys": 388}
-HEADERS = {
-    "performer": 180,
-    "video": 232,
-    "export": 258,
-    "piano model": 284,
-    "character": 310,
-}  # of sub-panels, before there are takes
+# Of sub-panels, before there are takes.
+HEADERS = {"performer": 180, "video": 232, "export": 258, "piano model": 284, "character": 310}
 ROWS |= {"ghost": 415, "regenerate": 440, "options": 520}
 
 
