@@ -5,7 +5,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,11 +27,13 @@ DRIVERS = {
 }
 
 
-def choose_backend(backend: str, device: str, networks: Sequence[Path]) -> Backend:
+def choose_backend(
+    backend: str, device: str, networks: Sequence[Path], packages: Iterable[str] = ("torch",)
+) -> Backend:
     """Which of "torch" and "onnx" runs the networks that `networks` are the ONNX files of; `device` as asked for.
 
-    "auto" is PyTorch where it is installed and finds a graphics card, unless the device is "cpu", and where there is no
-    ONNX Runtime or no such file. Raises UserError when what is asked for cannot be.
+    "auto" is PyTorch where all `packages` it needs are installed and it finds a graphics card, unless the device is
+    "cpu", and where there is no ONNX Runtime or no such file. Raises UserError when what is asked for cannot be.
     """
     if backend not in BACKENDS:
         raise UserError(f"There is no backend {backend!r}: choose auto, torch or onnx.", BAD_ARGUMENTS)
@@ -49,7 +51,7 @@ def choose_backend(backend: str, device: str, networks: Sequence[Path]) -> Backe
         return "onnx"
     if backend == "torch" or device not in ("auto", "cpu") or missing or not installed("onnxruntime"):
         return "torch"
-    return "torch" if device == "auto" and installed("torch") and _graphics_card() else "onnx"
+    return "torch" if device == "auto" and all(map(installed, packages)) and _graphics_card() else "onnx"
 
 
 def installed(package: str) -> bool:

@@ -6,13 +6,12 @@ tools/onnx_export.py makes the files. What is quicker or plainer outside of them
 the network, the exact decoding after it.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 from scipy import fft
 
-from .device import open_network
+from .device import cores, open_network
 from .events import EVENTS, Event, as_events, best_choices, intervals
 
 BUNDLED = Path(__file__).parent / "bundled"
@@ -46,7 +45,7 @@ class OnnxNetwork:
         frames = np.lib.stride_tricks.sliding_window_view(padded, self.frame)[:: self.hop]
         power = np.empty((len(self._windows), len(frames), self.frame // 2 + 1), np.float32)
         for k, window in enumerate(self._windows):
-            spectrum = fft.rfft(frames * window, norm="ortho", workers=os.cpu_count())
+            spectrum = fft.rfft(frames * window, norm="ortho", workers=cores() or 1)
             power[k] = np.square(spectrum.real) + np.square(spectrum.imag)
         return power
 

@@ -23,6 +23,7 @@ from .read import RATE, resample_blocks
 if TYPE_CHECKING:
     from .network import Network
 
+PACKAGES = ("torch", "transkun")  # what PyTorch's backend needs
 VERSION = 1  # of what transcribe() returns for the same sound; a higher one leaves older cache entries unread
 OVERLAP_S = 2.0  # between windows: their notes are joined there
 LEAD_S = 1.0  # silence put before and after, so that the first and last notes are whole
@@ -48,7 +49,7 @@ def transcribe(
     there is not what was asked for, or when the sound holds no piano notes.
     """
     sound = _mono(samples, rate)
-    chosen = choose_backend(backend, device, [HEARS, DESCRIBES])
+    chosen = choose_backend(backend, device, [HEARS, DESCRIBES], PACKAGES)
     if chosen == "torch":
         _need_packages()
         device, half = choose_device(device)

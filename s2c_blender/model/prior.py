@@ -120,7 +120,7 @@ def make_prior(
 def _backend(request: Request) -> Backend:
     """What runs the networks; ONNX files hold numbers of one precision only."""
     if request.precision == "float32":
-        return choose_backend(request.backend, request.device, files(request.folder))
+        return choose_backend(request.backend, request.device, files(request.folder), PACKAGES)
     if request.backend == "onnx":
         told = f"ONNX Runtime computes in float32: for {request.precision} choose the backend torch."
         raise UserError(told, BAD_ARGUMENTS)

@@ -78,7 +78,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
 def _replaceable(folder: Path) -> bool:
     """Whether a folder is empty, or a model of ours of any version, also a damaged one, and nothing besides."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
-    if not names or not names <= {CONFIG, *ONNX, *(f"{hand}.safetensors" for hand in HANDS)}:
+    exported = {name + end for name in ONNX for end in ("", ".sha256")}
+    if not names or not names <= {CONFIG, *exported, *(f"{hand}.safetensors" for hand in HANDS)}:
         return not names
     try:
         return isinstance(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["format"], int)

@@ -96,7 +96,7 @@ def listens(network, monkeypatch):
     """Put two made-up notes in the network's place, at a new pitch for every sound listened to; a list of those."""
     calls = []
 
-    def listen(sound, device, half, overlap=0.0, on_progress=None):
+    def listen(sound, device, half, overlap=0.0, on_progress=None, backend="torch"):
         calls.append(len(sound))
         return Score(make_notes([0.1, 0.4], [0.2, 0.5], [60 + len(calls)] * 2, [64, 64]))
 
@@ -179,8 +179,8 @@ WITHOUT_TORCH = """
 import sys
 class NotInstalled:
     def find_spec(name, path, target=None):
-        if name == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name=name)
+        if name in ("torch", "onnxruntime"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, NotInstalled)
 import numpy as np
 from s2c_blender.audio.transcribe import transcribe
@@ -192,7 +192,7 @@ except UserError as error:
 """
 
 
-def test_without_pytorch(repo):
+def test_without_pytorch_and_onnx_runtime(repo):
     run = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], cwd=repo, capture_output=True, text=True, check=True)
     code, sentence = run.stdout.split(" ", 1)
     assert int(code) == ENVIRONMENT
@@ -244,6 +244,10 @@ def test_decoder_finds_the_best_path(network):
     features = 3 * torch.randn(tracks, count, 4)
     choices, lone = Network._decode(SimpleNamespace(scorer=scorer), features)
     score = scorer(features[None])[0][..., 0, :].numpy()  # [end, begin, track], transkun's own sum
+    query, key, alone = scorer.map(features).split([4, 4, 1], dim=2)
+    products = (key @ query.transpose(1, 2) / 2).numpy()  # [track, begin, end], for a step of length
+    blocks = [products[:, first : first + 3, first:] for first in range(0, count, 3)]
+    in_numpy = best_choices(blocks, alone[..., 0].relu().numpy())
 
     def best(frame: int, k: int) -> tuple[float, list]:
         here = max(score[frame, frame, k], 0.0)
@@ -253,13 +257,14 @@ def test_decoder_finds_the_best_path(network):
         skip_value, skip_path = best(frame + 1, k)
         ways = [(here + skip_value, alone + skip_path)]
         for end in range(frame + 1, count):
-            value, path = best(end, k)
-            ways.append((here + score[end, frame, k] + value, [*alone, (frame, end), *path]))
+            value, rest = best(end, k)
+            ways.append((here + score[end, frame, k] + value, [*alone, (frame, end), *rest]))
         return max(ways, key=lambda way: way[0])
 
-    paths = [path(choices[:, k], lone[:, k], 0) for k in range(tracks)]
-    assert paths == [best(0, k)[1] for k in range(tracks)]
-    assert sum(map(len, paths)) > tracks
+    for found in (choices, in_numpy):
+        paths = [path(found[:, k], lone[:, k], 0) for k in range(tracks)]
+        assert paths == [best(0, k)[1] for k in range(tracks)]
+        assert sum(map(len, paths)) > tracks
 
 
 def test_fast_recording(shared_dir, network):
