@@ -16,21 +16,21 @@ from s2c_blender.core.timing import Clock
 from s2c_blender.pianist import perform
 
 
-def _axes() -> np.ndarray:
+def _axes(side: int) -> np.ndarray:
     """As the rig has them: Y along the bone, fingers flex about X, spread about Z."""
+    flip = np.array([-1.0 if side == LEFT else 1.0, 1.0, 1.0])
     axes = np.tile(np.eye(3), (16, 1, 1))
     for finger, joints in enumerate(hand.FINGER_JOINTS):
         points = [*hand.HEADS[joints], hand.PADS[finger]]
         for level, joint in enumerate(joints):
             along = points[level + 1] - points[level]
             palmar = np.cross(hand.HINGE_AXES[np.flatnonzero(hand.HINGE_JOINTS == joint)[-1]], along)
-            axes[joint, :, 1] = along / np.linalg.norm(along)
-            axes[joint, :, 2] = palmar / np.linalg.norm(palmar)
-            axes[joint, :, 0] = np.cross(axes[joint, :, 1], axes[joint, :, 2])
+            y, z = along * flip / np.linalg.norm(along), palmar * flip / np.linalg.norm(palmar)
+            axes[joint] = np.stack([np.cross(y, z), y, z], axis=1)
     return axes
 
 
-AXES = _axes()  # the right hand's; the left one's are as good as any others
+AXES = {side: _axes(side) for side in (LEFT, RIGHT)}
 STEP = 0.01  # frames
 
 
@@ -41,18 +41,19 @@ def elise() -> HandMotion:
 
 def bones(side: int) -> reduction.Bones:
     flip = np.array([-1.0 if side == LEFT else 1.0, 1.0, 1.0])
-    return reduction.Bones(AXES, hand.HEADS * flip, hand.PADS * flip)
+    return reduction.Bones(AXES[side], hand.HEADS * flip, hand.PADS * flip)
 
 
 def channels_of(motion: HandMotion, side: int, clock: Clock, frames: np.ndarray) -> np.ndarray:
     """As keying makes them: [T, 2, 51]."""
+    axes = AXES[side]
     position, rotation = motion.hand(side)
     times = clock.seconds((frames[:, None] + [0.0, STEP]).ravel())
     turned = Rotation.from_quat(curves.sample_rotations(rotation, motion.fps, times).reshape(-1, 4)[:, [1, 2, 3, 0]])
-    local = AXES.transpose(0, 2, 1) @ turned.as_matrix().reshape(-1, 16, 3, 3) @ AXES
+    local = axes.transpose(0, 2, 1) @ turned.as_matrix().reshape(-1, 16, 3, 3) @ axes
     xyzw = Rotation.from_matrix(local.reshape(-1, 3, 3)).as_quat().reshape(-1, 16, 4)
     euler = curves.euler_xyz(xyzw[..., [3, 0, 1, 2]])
-    values = np.concatenate([curves.sample(position, motion.fps, times) @ AXES[0], euler.reshape(len(times), -1)], 1)
+    values = np.concatenate([curves.sample(position, motion.fps, times) @ axes[0], euler.reshape(len(times), -1)], 1)
     values = values.reshape(len(frames), 2, -1)
     values[:, 1] = (values[:, 1] - values[:, 0]) / STEP
     return values
@@ -79,9 +80,10 @@ def evaluate(keys: list[reduction.Keys], places: np.ndarray) -> np.ndarray:
 
 def pads_of(side: int, channels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Wrist [P, 3] and pads [P, 5, 3] of channels [P, 51]."""
+    axes = AXES[side]
     turned = Rotation.from_euler("xyz", channels[:, 3:].reshape(-1, 3)).as_matrix().reshape(-1, 16, 3, 3)
-    rotation = Rotation.from_matrix((AXES @ turned @ AXES.transpose(0, 2, 1)).reshape(-1, 3, 3)).as_rotvec()
-    heads, pads, _ = hand.forward_kinematics(channels[:, :3] @ AXES[0].T, rotation.reshape(-1, 16, 3), side == LEFT)
+    rotation = Rotation.from_matrix((axes @ turned @ axes.transpose(0, 2, 1)).reshape(-1, 3, 3)).as_rotvec()
+    heads, pads, _ = hand.forward_kinematics(channels[:, :3] @ axes[0].T, rotation.reshape(-1, 16, 3), side == LEFT)
     return heads[:, 0], pads
 
 
