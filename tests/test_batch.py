@@ -316,16 +316,23 @@ def test_twenty_files_one_corrupt_one_silent_and_a_kill(songs, tmp_path):
         assert (tmp_path / "again" / f"{name}.npz").read_bytes() == (out / f"{name}.npz").read_bytes()
 
 
+def long_song(path: Path) -> None:
+    onset = np.arange(3000) * 0.2
+    write_midi(Score(make_notes(onset, onset + 0.1, 50 + np.arange(3000) % 24, 80)), path)
+
+
+def until_playing(process: subprocess.Popen) -> None:
+    while "playing" not in process.stderr.readline():
+        assert process.poll() is None
+
+
 def test_cancelled(songs, tmp_path):
     """SIGTERM to a batch: its jobs end, nothing half-written stays, the summary says what was done."""
-    onset = np.arange(3000) * 0.2
     for name in ("a", "b", "c"):
-        write_midi(Score(make_notes(onset, onset + 0.1, 50 + np.arange(3000) % 24, 80)), songs / f"{name}.mid")
+        long_song(songs / f"{name}.mid")
     out = tmp_path / "out"
     process = started("--batch", songs, "--out-dir", out, "--kinds", "motion", "--workers", 2)
-    line = ""
-    while "playing" not in line:
-        line = process.stderr.readline()
+    until_playing(process)
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -337,19 +344,40 @@ def test_cancelled(songs, tmp_path):
         assert gone(out)
 
 
-def test_in_blender(songs, tmp_path):
-    """As `blender -b --command piano_hands --batch`: each job in a Blender of its own; one of them is wrong."""
+@pytest.fixture
+def blender(tmp_path) -> Path:
+    """Blender's module as an executable."""
     pytest.importorskip("bpy")
+    path, script = tmp_path / "blender", REPO / "tests" / "farm" / "as_blender.py"
+    path.write_text(f'#!/bin/sh\nAS_BLENDER={path} exec {sys.executable} {script} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks at processes as Linux shows them")
+def test_killed_in_blender(songs, blender, tmp_path):
+    """SIGKILL to a batch in Blender: the job's Blender and its worker end, and clean up."""
+    long_song(songs / "long.mid")
+    (tmp_path / "tmp").mkdir()
+    words = [blender, "-b", "--command", "piano_hands", "--batch", songs, "--out-dir", tmp_path / "out"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(words, env=os.environ | {"TMPDIR": str(tmp_path / "tmp")}, **pipes)
+    until_playing(process)
+    process.kill()
+    process.wait()
+    assert gone(tmp_path / "out")
+    assert not list((tmp_path / "tmp").glob("piano-hands*"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["results"]
+
+
+def test_in_blender(songs, blender, tmp_path):
+    """As `blender -b --command piano_hands --batch`: each job in a Blender of its own; one of them is wrong."""
     content = [
         {"audio": str(song(songs / "a.mid")), "out": "a.blend", "fps": 24},
         {"audio": str(songs / "a.mid"), "motion": "a.npz", "name": "same"},
         {"audio": str(songs / "none.mid"), "motion": "none.npz"},
     ]
     (tmp_path / "batch.json").write_text(json.dumps(content))
-    blender = tmp_path / "blender"
-    script = REPO / "tests" / "farm" / "as_blender.py"
-    blender.write_text(f'#!/bin/sh\nAS_BLENDER={blender} exec {sys.executable} {script} "$@"\n')
-    blender.chmod(0o755)
     words = ["-b", "--command", "piano_hands", "--batch", tmp_path / "batch.json", "--out-dir", tmp_path / "out"]
     done = subprocess.run([blender, *words], capture_output=True, text=True, timeout=300)
     *lines, summary = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

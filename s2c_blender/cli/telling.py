@@ -109,7 +109,10 @@ def end_with_parent() -> None:
     def watch() -> None:
         while os.read(0, 1):  # sys.stdin must not be held by a thread when Python ends
             continue
-        interrupt_main(signal.SIGTERM)
+        if hasattr(signal, "pthread_kill"):  # wakes it from waiting, too
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+        else:
+            interrupt_main(signal.SIGTERM)
         time.sleep(GRACE)
         os._exit(CANCELLED)
 
