@@ -4,13 +4,15 @@
 
 The bundled piece, again and again, each length in a fresh worker process as from Blender, growing motion included.
 --of motion: from MIDI, by the pianist, until the motion file is written. --of sound: the bundled recording, from the
-file until its notes are known, without a cache. --hollow leaves out what is proportional to the length by its making,
-solving the windows and running the network, so that what might not be, everything else, is seen at 180 minutes too.
-Prints for each length seconds, seconds for each minute of music, and the peak memory of the process (MB).
+file until its notes are known, without a cache. --hollow leaves out what is proportional to the length by its
+making, the fingering, the windows' solver and the network, so that everything else is seen at 180 minutes too.
+Prints for each length seconds, the processor's seconds in all and for each minute of music, which other programs
+disturb less, and the peak memory of the process (MB).
 """
 
 import argparse
 import json
+import resource
 import tempfile
 import time
 import wave
@@ -39,7 +41,11 @@ import sys, s2c_blender.pianist
 module = sys.modules["s2c_blender.pianist.perform"]
 def solve(self, start, stop, obstacle=None):
     self.q[start:stop] = self.posture[start:stop]
-module.Player.solve = solve
+def finger(notes, report, prior=None):
+    notes = notes.copy()
+    notes["hand"], notes["finger"] = notes["pitch"] >= 60, notes["pitch"] % 5
+    return notes
+module.Player.solve, module.finger = solve, finger
 module.untangle = lambda *_: None
 """
 NO_NETWORK = """
@@ -75,6 +81,12 @@ def recording(seconds: float, path: Path) -> Path:
     return path
 
 
+def processor_seconds() -> float:
+    """What all processes took that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def measure(minutes: float, arguments: argparse.Namespace) -> dict:
     """One length in a fresh process."""
     with tempfile.TemporaryDirectory(prefix="piano-hands-") as name:
@@ -86,7 +98,7 @@ def measure(minutes: float, arguments: argparse.Namespace) -> dict:
             source, lines = recording(minutes * 60, folder / "song.wav"), NO_PLAYING
             lines += NO_NETWORK if arguments.hollow else ""
         job = Job(str(source), generator="pianist", device="cpu", backend=arguments.backend)
-        begun = time.perf_counter()
+        begun, before = time.perf_counter(), processor_seconds()
         report = Worker(job, folder / "motion.npz", folder=folder, python_args=first(lines)).wait()
         seconds = time.perf_counter() - begun
         size = (folder / "motion.npz").stat().st_size
@@ -94,7 +106,8 @@ def measure(minutes: float, arguments: argparse.Namespace) -> dict:
     return {
         "minutes": minutes,
         "seconds": round(seconds, 1),
-        "per minute": round(seconds / minutes, 2),
+        "processor seconds": round(processor_seconds() - before, 1),
+        "per minute": round((processor_seconds() - before) / minutes, 2),
         "peak MB": report["peak_memory_mb"],
         "notes": report["notes_found"],
         "motion MB": round(size / 1e6, 1),

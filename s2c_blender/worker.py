@@ -18,6 +18,7 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,6 @@ from .errors import BAD_ARGUMENTS, CANCELLED, ENVIRONMENT, INPUT_FAILED, Cancell
 from .job import Job, Look
 
 PACKAGE_ROOT = Path(__file__).parents[1]
-GRACE = 2.0  # s between asking the process to end and killing it
 IDLE = 600.0  # s that it waits for the next job
 _START = (
     "import sys, json; first, last = json.loads(sys.argv[1]); sys.path[:0] = first; sys.path += last; "
@@ -130,7 +130,7 @@ class Worker:
             raise
 
     def cancel(self) -> None:
-        """End the job and its process now; returns within GRACE seconds. Harmless when the job has ended already."""
+        """End the job and its process now. Harmless when the job has ended already."""
         if not self.finished:
             self._finish(reusable=False)
 
@@ -236,15 +236,10 @@ class _Process:
             self._timer.cancel()
 
     def end(self) -> None:
-        """End it now, within GRACE seconds, and remove its temporary files."""
+        """End it now and remove its temporary files."""
         self.wake()
-        if self.alive:
-            self._process.terminate()
-            try:
-                self._process.wait(GRACE)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        self._process.kill()
+        self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             try:
                 pipe.close()
@@ -265,6 +260,8 @@ class _Process:
 
     def _read_messages(self) -> None:
         for line in self._process.stdout:
+            if not line.endswith("\n"):
+                break  # it was killed within the line
             told = json.loads(line)
             if "report" in told:
                 self.messages.put(Done(told["report"]))
@@ -344,6 +341,8 @@ def _remove_unfinished(order: dict, pid: int) -> None:
 
 def main(temporary: str) -> None:
     """The child's side; `temporary` is the folder of its temporary files."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to a whole group; the parent ends this one if it is meant
+        signal.signal(number, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever libraries print must not mix with the answers
 

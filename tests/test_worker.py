@@ -108,7 +108,7 @@ def test_cancelling_is_quick_and_final(long, tmp_path):
         time.sleep(0.02)
     begun = time.monotonic()
     running.cancel()
-    assert time.monotonic() - begun < worker.GRACE
+    assert time.monotonic() - begun < 2.0
     assert not running._process.alive
     assert running.poll() == []
     assert not (tmp_path / "motion.npz").exists()
@@ -155,6 +155,7 @@ def test_the_process_is_kept_for_the_next_job(short, tmp_path, fresh):
         begun = time.perf_counter()
         running = worker.Worker(short, tmp_path / f"{n}.npz")
         while not any(isinstance(message, worker.Told) for message in running.poll()):
+            assert not running.finished, running.log
             time.sleep(0.002)
         begins.append(time.perf_counter() - begun)
         assert isinstance(last_message(running), worker.Done)
