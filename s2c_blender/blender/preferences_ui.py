@@ -256,6 +256,7 @@ def draw(chosen: PianoHandsPreferences, context: bpy.types.Context) -> None:
     row.prop(chosen, "interpreter")
     row.operator("piano_hands.check_interpreter", text="", icon="VIEWZOOM")
     _draw_told(box, context, "interpreter")
+    _buttons(box).operator("piano_hands.self_check", icon="CHECKMARK")
     _draw_pytorch(_section(layout, "PyTorch in Blender's Python"), context, chosen)
     box = _section(layout, "Gesture Model")
     box.prop(chosen, "model_folder")
