@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fewer keyframes: of curves keyed at every frame, the keys that are needed to stay within a tolerance.
 
-The curves of a bone that really move share their frames; those that hardly move (a finger's hinges are nearly one
-local axis each) are thinned out at the end, together for each finger, and get a few keys. Values and slopes are those
+The three curves of the wrist's place share their frames, and those of its turn. Each axis of a finger's joint has
+frames of its own; those that hardly move (hinges are nearly one local axis each) are thinned out at the end, together
+for each finger, and get a few keys. Values and slopes are those
 that come nearest to the motion between the keys too. Bones are thinned out from the wrist outwards, and each stage
 knows by how much the stages before moved every fingertip, so that it is the sum of all errors that stays within the
 tolerance. What a small turn of a joint does to a fingertip comes from the hand's kinematics at each frame; with errors
@@ -171,9 +172,9 @@ def _reduce_block(
     stage([[3, 4, 5]], turn, limit * _STAGES[1])
     fingers = [[3 * (1 + joint) for joint in row] for row in FINGER_JOINTS]
     for level in range(3):
-        if len(axes := np.flatnonzero(moving[level])):
-            which = [[row[level] + int(axis) for axis in axes] for row in fingers]
-            stage(which, joints[level][:, axes], limit * _STAGES[2 + level])
+        for axis in np.flatnonzero(moving[level])[::-1]:  # spread, then flexion
+            which = [[row[level] + int(axis)] for row in fingers]
+            stage(which, joints[level][:, [axis]], limit * _STAGES[2 + level])
     if len(quiet := np.argwhere(~moving)):
         which = [[row[level] + int(axis) for level, axis in quiet] for row in fingers]
         stage(which, np.stack([joints[level][:, axis] for level, axis in quiet], axis=1), limit, _LONGEST, _QUIET_SPANS)
