@@ -31,7 +31,19 @@ BELOW = {
         *("core", "errors", "job", "outputs", "wheels", "pianist", "audio", "pytorch"),
         *("generate", "worker", "self_check", "cli"),
     },
-    "cli": {"core", "errors", "job", "outputs", "audio", "generate", "worker", "blender", "model", "self_check"},
+    "cli": {
+        "core",
+        "errors",
+        "job",
+        "outputs",
+        "pianist",
+        "audio",
+        "generate",
+        "worker",
+        "blender",
+        "model",
+        "self_check",
+    },
     "__main__": {"cli"},
 }
 

@@ -24,7 +24,7 @@ from .corpus import Piece, read_pieces
 from .simulate import HELD_OUT
 
 SECONDS = 8.0  # of a clip
-RIDGE = 0.03  # of the number of clips
+RIDGE = 0.3  # of the number of clips
 
 
 def random_style(rng: np.random.Generator) -> Style:

@@ -10,14 +10,14 @@ import numpy as np
 from ..core.hand import JOINTS
 from ..core.motion import HandMotion
 from ..core.notes import LEFT, NOTE
-from ..core.style import PARTS, Style, vector
+from ..core.style import Style, told_of
 from ..errors import UserError
 from . import actions, takes
 from .button import Button
 from .editing import quaternions
 from .keying import motion_channels
 from .rig import HANDS, Rig, find_rigs, has_name
-from .style import COPIED, SIDES
+from .style import COPIED
 
 RATE, LONGEST = 60.0, 120.0  # frames a second, s: more of an action shows no more of its style
 
@@ -43,16 +43,14 @@ class PIANO_HANDS_OT_copy_style(Button, bpy.types.Operator):
             styles = styles_of(performer.action, context.scene)
         except UserError as error:
             return self.refuse(error)
-        found = {
-            side: {part: vector(getattr(style, part)).tolist() for part in PARTS} for side, style in styles.items()
-        }
+        found = told_of(*styles)["own"]
         performer.copied, performer.name_of = json.dumps(found), COPIED
         self.report({"INFO"}, f'The next hands move like "{performer.action.name}"')
         return {"FINISHED"}
 
 
-def styles_of(action: bpy.types.Action, scene: bpy.types.Scene) -> dict[str, Style]:
-    """The style of the "left" and "right" hand read off an action of one of them; UserError when it shows none."""
+def styles_of(action: bpy.types.Action, scene: bpy.types.Scene) -> tuple[Style, Style]:
+    """The styles of the left and of the right hand, read off an action of one of them; UserError when it shows none."""
     from ..pianist.likeness import style_of  # brings SciPy, which start-up can do without
 
     side = _side(action, scene)
@@ -60,7 +58,7 @@ def styles_of(action: bpy.types.Action, scene: bpy.types.Scene) -> dict[str, Sty
     away = np.tile([0.0, 0.0, 1.0], (len(position), 1)), np.zeros_like(rotation)  # the other hand, off the keys
     left, right = ((position, rotation), away) if side == LEFT else (away, (position, rotation))
     nothing = np.zeros(0, NOTE), np.zeros((0, 4)), np.zeros((0, 2))
-    return dict(zip(SIDES, style_of(HandMotion(RATE, *left, *right, *nothing)), strict=True))
+    return style_of(HandMotion(RATE, *left, *right, *nothing))
 
 
 def _side(action: bpy.types.Action, scene: bpy.types.Scene) -> int:

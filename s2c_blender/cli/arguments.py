@@ -104,6 +104,12 @@ def parser(in_blender: bool = False, *, strict: bool = False) -> argparse.Argume
         help=f"how the pianist moves: {', '.join(PERFORMERS)}, or a .json file (docs/style.md)",
     )
     how.add_argument(
+        "--style-from",
+        type=Path,
+        metavar="X.npz",
+        help="move like the hands of another motion, whatever they play; an earlier --motion wrote it",
+    )
+    how.add_argument(
         "--generator",
         choices=("model", "pianist"),
         help=f"who imagines the motion, a gesture model or the pianist (default: {GENERATOR}; model with --model)",

@@ -15,8 +15,8 @@ import numpy as np
 from ..audio.midi import is_midi
 from ..core import curves
 from ..core.motion import HandMotion
-from ..core.style import told_by
-from ..errors import ENVIRONMENT, UserError
+from ..core.style import told_by, told_of
+from ..errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
 from ..generate import Job, generate, peak_memory_mb, versions
 from ..job import usual_generator
 from ..outputs import one_sentence
@@ -87,7 +87,7 @@ def _job(arguments: argparse.Namespace, wanted: dict, path: Path, start: float, 
         duration=duration,
         seed=arguments.seed,
         creativity=arguments.creativity,
-        style=told_by(arguments.style) if arguments.style else None,
+        style=_style(arguments),
         generator=arguments.generator,
         device=arguments.device,
         backend=arguments.backend,
@@ -100,6 +100,17 @@ def _job(arguments: argparse.Namespace, wanted: dict, path: Path, start: float, 
         precision=arguments.precision,
         mano=str(arguments.mano.absolute()) if arguments.mano else None,
     )
+
+
+def _style(arguments: argparse.Namespace) -> dict | None:
+    """How the pianist is to move, None as usual; UserError where that cannot be understood."""
+    if arguments.style and arguments.style_from:
+        raise UserError("--style and --style-from say the same thing: give only one of them.", BAD_ARGUMENTS)
+    if arguments.style_from:
+        from ..pianist.likeness import style_of
+
+        return told_of(*style_of(_loaded(arguments.style_from)))
+    return told_by(arguments.style) if arguments.style else None
 
 
 def _look_asked_for(arguments: argparse.Namespace) -> bool:

@@ -238,6 +238,15 @@ def _shares(told: str | Mapping) -> dict[str, float]:
     return {told: 1.0} if isinstance(told, str) else {str(name): float(share) for name, share in told.items()}
 
 
+def told_of(left: Style, right: Style) -> dict:
+    """What `hands` understands, of these two styles."""
+    own = {
+        side: {part: vector(getattr(style, part)).round(3).tolist() for part in PARTS}
+        for side, style in (("left", left), ("right", right))
+    }
+    return {"left": "left", "right": "right", "own": own}
+
+
 def told_by(given: str) -> dict:
     """What `--style` names: a performer, or a JSON file. UserError when it is neither, or the file is none."""
     if given in PERFORMERS:

@@ -11,8 +11,10 @@ bpy = pytest.importorskip("bpy")
 
 from s2c_blender.audio.midi import write_midi  # noqa: E402
 from s2c_blender.blender import job, orders, register, takes  # noqa: E402
-from s2c_blender.core.notes import Score, make_notes  # noqa: E402
+from s2c_blender.blender.style_copy import PIANO_HANDS_OT_copy_style as CopyStyle  # noqa: E402
+from s2c_blender.core.notes import RIGHT, Score, make_notes  # noqa: E402
 from s2c_blender.core.style import PERFORMERS, hands, told_by  # noqa: E402
+from s2c_blender.errors import UserError  # noqa: E402
 
 
 @pytest.fixture
@@ -72,3 +74,29 @@ def test_the_gesture_model_gets_no_performer(settings, tmp_path):
     settings.generator = "MODEL"
     order = orders.music()(bpy.context, tmp_path)
     assert asdict(order.job)["style"] is None
+
+
+def test_a_style_is_copied_from_an_action(settings, tmp_path):
+    onset = np.arange(0.3, 4.0, 0.35)
+    notes = make_notes(onset, onset + 0.3, 60 + np.arange(len(onset)) * 2 % 12, [80] * len(onset), RIGHT)
+    write_midi(Score(notes), tmp_path / "tune.mid")
+    assert "Choose an action" in CopyStyle.disabled_reason(bpy.context)
+    settings.performer.name_of = "highwrist"
+    bpy.ops.piano_hands.generate()
+    hand = next(child for child in settings.rig.children if child.name == "Hand.R")
+    settings.performer.action = hand.animation_data.action
+    assert bpy.ops.piano_hands.copy_style() == {"FINISHED"}
+    assert settings.performer.name_of == "copied"
+    left, right = hands(settings.performer.told())
+    assert left == right and right.wrist.height > 80  # 102 is highwrist's, 62 usual
+    settings.performer.intensity = 0.5
+    assert 70 < hands(settings.performer.told())[1].wrist.height < right.wrist.height - 5
+    settings.performer.copied = ""
+    with pytest.raises(UserError, match="No style was copied"):
+        settings.performer.told()
+    settings.performer.action = bpy.data.actions.new("Walk")
+    with pytest.raises(RuntimeError, match="not clear which hand"):
+        bpy.ops.piano_hands.copy_style()
+    settings.performer.action.name = "Walk.R"
+    with pytest.raises(RuntimeError, match="bones of a hand"):
+        bpy.ops.piano_hands.copy_style()
