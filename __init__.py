@@ -18,3 +18,6 @@ def unregister() -> None:
     from .s2c_blender.blender import register as registration
 
     registration.unregister()
+    from .s2c_blender import wheels
+
+    wheels.forget_bytecode()

@@ -14,6 +14,7 @@ from ..errors import ENVIRONMENT, UserError
 from . import preview, scene, strips
 from .export import Options, export_fbx, export_gltf, export_usd
 from .keying import key_take
+from .preferences import cache_folder, packages
 from .render import PRESETS, Look, find_camera, render_frames, render_video, set_up
 from .rig import ensure_rig
 
@@ -95,11 +96,17 @@ def version() -> tuple[int, int, int]:
 
 def worker_options(interpreter: str | None) -> dict:
     """How a worker process is started from this Blender (arguments of worker.Worker)."""
+    wheels = [path for path in sys.path if ".local" in Path(path).parts]
     return {
         "interpreter": interpreter,
         "python_args": () if interpreter else tuple(bpy.app.python_args),
-        "search_paths": [path for path in sys.path if ".local" in Path(path).parts],
+        "search_paths": [*([] if interpreter else packages()), *wheels],
     }
+
+
+def cache() -> Path:
+    """Where transcriptions are kept, as in the panel: in a folder that goes with the extension."""
+    return cache_folder(bpy.context) / "notes"
 
 
 def build(

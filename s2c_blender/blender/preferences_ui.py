@@ -18,7 +18,7 @@ from .batch import online, worker_options
 from .button import Button
 from .orders import absolute
 from .panel import sentence
-from .preferences import PianoHandsPreferences, cache_bytes, clear_cache, packages, preferences, user_folder
+from .preferences import PianoHandsPreferences, cache_bytes, clear_cache, preferences, user_folder
 
 OFFLINE = "Blender is set to be offline: allow online access in Preferences > System > Network"
 PUBLISHED = "published"  # folder of the converted model
@@ -48,10 +48,7 @@ class PreferencesButton(Button):
 
 def launch(context: bpy.types.Context) -> dict:
     """How the worker's Python is started: interpreter, python_args and search_paths."""
-    options = worker_options(absolute(preferences(context).interpreter))
-    if not options["interpreter"]:
-        options["search_paths"] = list(dict.fromkeys([*packages(), *options["search_paths"]]))
-    return options
+    return worker_options(absolute(preferences(context).interpreter))
 
 
 def chosen_flavour(context: bpy.types.Context) -> Flavour | None:

@@ -14,7 +14,7 @@ from ..worker import end_idle
 from .batch import worker_options
 from .button import Button, redraw
 from .orders import absolute
-from .preferences import cache_folder, packages, preferences
+from .preferences import cache_folder, preferences
 
 WIDTH = 100  # characters in a line of the pop-up
 OPENS = "Self-check: looking at"
@@ -23,10 +23,7 @@ OPENS = "Self-check: looking at"
 def options(context: bpy.types.Context) -> dict:
     """What `check` is told of this Blender and its preferences; UserError where these do not add up."""
     chosen = preferences(context)
-    how = worker_options(absolute(chosen.interpreter))
-    if not chosen.interpreter:
-        how["search_paths"] = list(dict.fromkeys([*packages(), *how["search_paths"]]))
-    return how | {
+    return worker_options(absolute(chosen.interpreter)) | {
         "blender": bpy.app.version,
         "cache": cache_folder(context),
         "model": absolute(chosen.model_folder),

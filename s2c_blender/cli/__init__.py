@@ -97,7 +97,7 @@ def _check(arguments: argparse.Namespace, report: dict, tell: Teller, in_blender
         options = blender_half().worker_options(arguments.python) | {"blender": blender_half().version()}
     findings = check(
         **options,
-        cache=arguments.cache or cache_folder(),
+        cache=arguments.cache or (blender_half().cache() if in_blender else cache_folder()),
         model=str(arguments.model.absolute()) if arguments.model else None,
         device=arguments.device,
         backend=arguments.backend,

@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace, report: dict, tell: Teller, in_blender: b
     wanted = wanted_outputs(arguments)
     begun = time.perf_counter()
     half = blender_half() if in_blender or wanted.keys() & BY_BLENDER else None
+    arguments.cache = arguments.cache or (half.cache() if in_blender else cache_folder())
     generating = _share(arguments, wanted)
     with tempfile.TemporaryDirectory(prefix="piano-hands-") as folder:
         path, start, duration, frame = arguments.audio, arguments.start, arguments.duration, None
@@ -91,7 +92,7 @@ def _job(arguments: argparse.Namespace, wanted: dict, path: Path, start: float, 
         generator=arguments.generator,
         device=arguments.device,
         backend=arguments.backend,
-        cache_dir=str(arguments.cache or cache_folder()),
+        cache_dir=str(arguments.cache),
         midi=str(wanted["midi"].absolute()) if "midi" in wanted else None,
         model=str(arguments.model.absolute()) if arguments.model else None,
         raw=str(wanted["raw"].absolute()) if "raw" in wanted else None,
