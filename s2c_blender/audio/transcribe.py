@@ -3,7 +3,6 @@
 """Sound to notes and pedal, with the transkun network and a cache."""
 
 import hashlib
-import zipfile
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..core.keyboard import HIGHEST, LOWEST
+from ..core.motion import UNREADABLE
 from ..core.notes import NOTE, Score, make_notes
 from ..errors import ENVIRONMENT, UserError
 from .device import Backend, choose_backend, choose_device, memory_told
@@ -207,9 +208,13 @@ def _load(entry: Path) -> Score | None:
     try:
         with np.load(entry, allow_pickle=False) as data:
             notes, pedal = data["notes"], data["pedal"]
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+    except (*UNREADABLE, MemoryError):
         return None
-    return Score(notes, pedal) if notes.dtype == NOTE and pedal.ndim == 2 else None
+    if notes.dtype != NOTE or notes.ndim != 1 or pedal.dtype.kind != "f" or pedal.shape[1:] != (2,):
+        return None
+    finite = all(np.isfinite(times).all() for times in (notes["onset"], notes["offset"], pedal))
+    on_piano = ((notes["pitch"] >= LOWEST) & (notes["pitch"] <= HIGHEST)).all()
+    return Score(notes, pedal) if finite and on_piano else None
 
 
 def _save(score: Score, entry: Path) -> None:

@@ -69,7 +69,7 @@ class Run:
             check_rig(context.scene)
             self.order = plan(context, Path(self._folder.name))
             options = worker_options(absolute(preferences(context).interpreter))
-            self.worker = Worker(self.order.job, self.order.result, **options)
+            self.worker = Worker(self.order.job, self.order.result, folder=self._folder.name, **options)
         except BaseException:
             self._folder.cleanup()
             raise
@@ -216,7 +216,7 @@ def finish(report: dict) -> str:
             )
         part = run.order.part
         motion = HandMotion.load(run.order.result)
-        told = {name: report[name] for name in KEPT} | {"source": str(part.path)}
+        told = {name: report[name] for name in KEPT} | {"source": str(part.told)}
         take = takes.add(target, motion, told, part.frame)
         take.strip, take.second, take.retimed = part.strip, part.start, part.retimed
         if settings.source == "FILE" and settings.add_sound and not run.order.made_from:

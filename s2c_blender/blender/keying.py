@@ -214,8 +214,9 @@ def _key_hand(action: bpy.types.Action, obj: bpy.types.Object, frames: np.ndarra
     for (joint, path), kept in zip(paths, keys, strict=True):
         obj.pose.bones[joint].rotation_mode = "XYZ"
         for axis in range(3):
+            own = kept.own[:, axis]
             curve = new(f'pose.bones["{joint}"].{path}', axis, joint)
-            actions.fill(curve, frames[kept.index], kept.values[:, axis], kept.slopes[:, axis])
+            actions.fill(curve, frames[kept.index[own]], kept.values[own, axis], kept.slopes[own, axis])
 
 
 def _key_piano(undo: "_Undo", name: str, clock: Clock, moving: dict, pedal, pedal_times: np.ndarray) -> None:

@@ -14,7 +14,7 @@ from . import actions, editing, takes
 from .keying import TOLERANCE_KEPT, scene_clock
 from .preferences import cache_folder, preferences
 from .rig import rig_of
-from .source import Part, chosen_part
+from .source import Part, chosen_frames, chosen_part
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,9 @@ def _next_seed(all_takes) -> int:
 
 def _seconds(take: takes.PianoHandsTake, scene: bpy.types.Scene, duration: float) -> tuple[float, float]:
     """The panel's range in seconds of a take."""
-    settings = scene.piano_hands
-    if settings.range == "ALL":
+    if not (frames := chosen_frames(scene)):
         return 0.0, duration
-    first, last = (scene.frame_start, scene.frame_end)
-    if settings.range == "CUSTOM":
-        first, last = settings.frame_start, settings.frame_end
+    first, last = frames
     clock = scene_clock(scene, take.frame)
     begin, end = max(clock.seconds(first), 0.0), min(clock.seconds(last), duration)
     if end <= begin:
@@ -118,7 +115,8 @@ def _hand_made(take: takes.PianoHandsTake, scene: bpy.types.Scene):
 
 def _heard(take: takes.PianoHandsTake) -> str:
     """The recording of a take, for models that listen; "" when it is not there any more: the notes are in the take."""
-    return take.source if Path(take.source).is_file() else ""
+    whole = not take.retimed and take.speed == 1.0  # else its times are not the file's
+    return take.source if whole and Path(take.source).is_file() else ""
 
 
 def _job(context: bpy.types.Context, **what) -> Job:

@@ -21,10 +21,12 @@ from . import (
     style_copy,
     takes,
     takes_ui,
+    translations,
     video_ui,
 )
 
 MODULES = (
+    translations,
     preferences,
     takes,
     style,

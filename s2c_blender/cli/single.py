@@ -183,7 +183,7 @@ def _in_worker(job: Job, report: dict, folder: Path, tell: Teller, interpreter: 
 
     result = folder / "motion.npz"
     options = half.worker_options(interpreter) if half else {"interpreter": interpreter}
-    report |= Worker(job, result, **options).wait(tell)
+    report |= Worker(job, result, folder=folder, **options).wait(tell)
     return HandMotion.load(result)
 
 

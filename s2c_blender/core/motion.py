@@ -13,6 +13,9 @@ import numpy as np
 
 from .notes import NOTE
 
+# What reading a damaged .npz may raise; RuntimeError: of compressions that zipfile does not know.
+UNREADABLE = (KeyError, ValueError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
 
 @dataclass
 class HandMotion:
@@ -88,7 +91,7 @@ class HandMotion:
                 )
         except FileNotFoundError:
             raise
-        except (KeyError, ValueError, EOFError, OSError, SyntaxError, zipfile.BadZipFile, zlib.error) as error:
+        except (*UNREADABLE, SyntaxError) as error:
             raise ValueError(f"{Path(path).name} is not a HandMotion file ({error}).") from error
         frames = len(motion.left_position)
         shapes = [motion.hand(h)[i].shape for h in (0, 1) for i in (0, 1)]

@@ -8,12 +8,10 @@ nothing, and compressed. Notes, keys and pedal are kept exactly.
 
 import io
 import json
-import zipfile
-import zlib
 
 import numpy as np
 
-from .motion import HandMotion
+from .motion import UNREADABLE, HandMotion
 from .notes import NOTE
 
 VERSION = 1
@@ -66,7 +64,7 @@ def unpack(packed: bytes) -> HandMotion:
                 float(data["start"]),
                 json.loads(str(data["meta"])),
             )
-    except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except (*UNREADABLE, TypeError) as error:
         raise ValueError(f"this is no packed motion ({error})") from error
     if motion.notes.dtype != NOTE or motion.keys.shape != (len(motion.notes), 4) or not motion.fps > 0:
         raise ValueError("this is no packed motion (note fields differ)")

@@ -48,6 +48,7 @@ REPORT = {  # of a generation, as a take keeps it
     "source": "song.mid",
     "seed": 0,
     "generator": "pianist",
+    "style": None,
     "notes_found": 12,
     "notes_played": 11,
     "dropped": [{"pitch": 61, "onset": 1.5, "reason": "out of reach"}],
