@@ -11,7 +11,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "s2c_blender"
 BLENDER = {"bpy", "bpy_extras", "mathutils", "gpu", "blf", "bmesh", "addon_utils"}
-TORCH = {"torch", "torchaudio", "transkun", "transformers"}
+TORCH = {"torch", "torchaudio", "transkun", "transformers", "onnxruntime"}
 # Package or module of s2c_blender -> the ones it may import; imports point downwards.
 BELOW = {
     "core": {"errors"},
@@ -101,7 +101,7 @@ def test_the_work_without_torch_and_bpy():
     """Nothing on the way to a motion from MIDI loads PyTorch or Blender."""
     code = (
         "import sys; import s2c_blender.cli, s2c_blender.generate, s2c_blender.model.commands; "
-        "print([m for m in ('bpy', 'torch', 'transkun', 'transformers', 'safetensors') if m in sys.modules])"
+        "print([m for m in ('bpy', 'torch', 'transkun', 'transformers', 'safetensors', 'onnxruntime') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
