@@ -285,6 +285,7 @@ SETTINGS = {
     "Tolerance (mm)": "Toleranz (mm)",
     "How far a fingertip may be from where it is with all keyframes": "Wie weit eine Fingerspitze von dort sein darf, wo sie mit allen Keyframes ist",
     "Watch": "Zusehen",
+    "Watch the first {} s": "Den ersten {} s zusehen",
     "While the hands are being made, let them play what is finished already when you scrub or play": "Lässt die Hände schon während des Erzeugens beim Scrubben und Abspielen spielen, was fertig ist",
     # export
     "Which hands to write": "Welche Hände geschrieben werden",

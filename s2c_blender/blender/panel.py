@@ -9,6 +9,7 @@ import bpy
 from ..errors import UserError
 from . import growing, job, style
 from .source import source_name
+from .translations import filled
 
 CATEGORY = "Piano Hands"
 MAIN = "piano_hands"  # name of the panel that all others are below
@@ -84,8 +85,8 @@ def _draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context, run: 
     column.progress(factor=run.fraction, text=f"{run.fraction:.0%}  {left}".strip(), type="BAR")
     column.operator("piano_hands.cancel", icon="CANCEL")
     if growing.current and growing.current.parts:  # below, so that Cancel stays under the mouse
-        watch = f"Watch the first {growing.current.seconds:.0f} s"
-        column.prop(context.scene.piano_hands, "watch", text=watch, toggle=True, icon="HIDE_OFF")
+        watch = filled("Watch the first {} s", round(growing.current.seconds))
+        column.prop(context.scene.piano_hands, "watch", text=watch, translate=False, toggle=True, icon="HIDE_OFF")
 
 
 def _draw_trouble(layout: bpy.types.UILayout, context: bpy.types.Context, trouble: job.Trouble) -> None:
