@@ -37,7 +37,9 @@ class Generating(Button):
         run = job.state.run
         if not run:  # the Cancel button, or the extension was disabled
             return self._end({"CANCELLED"})
-        if event.type == "ESC" and event.value == "PRESS":
+        # While something is played back, which watching invites to, Esc is Blender's key to stop that.
+        playing = any(window.screen.is_animation_playing for window in context.window_manager.windows)
+        if event.type == "ESC" and event.value == "PRESS" and not playing:
             self.report({"WARNING"}, job.cancel())
             return self._end({"CANCELLED"})
         if event.type != "TIMER":
@@ -58,6 +60,7 @@ class Generating(Button):
             self._end(set())
             return self.refuse(error)
         except BaseException:
+            job.stop()
             self._end(set())
             raise
         self._look_at_new_rig(context, run, had_rig)

@@ -98,6 +98,13 @@ class Run:
             self.told(message.stage, message.fraction)
         return None
 
+    def settings(self) -> bpy.types.PropertyGroup | None:
+        """Of the scene that it is made for; None when that was deleted."""
+        try:
+            return find_scene(self.order.scene_uid).piano_hands
+        except UserError:
+            return None
+
     def told(self, stage: str, fraction: float) -> None:
         """Progress of the worker."""
         self.stage, self.fraction = stage, fraction
@@ -105,10 +112,12 @@ class Run:
     def close(self) -> None:
         """End the worker if it still runs, and tidy up."""
         self.worker.cancel()
-        self.watch.close()
-        _LOGGER.debug("the worker said:\n%s", self.worker.log)
-        self._folder.cleanup()
-        trim_cache(self._cache, self._limit)
+        try:
+            self.watch.close()
+        finally:
+            _LOGGER.debug("the worker said:\n%s", self.worker.log)
+            self._folder.cleanup()
+            trim_cache(self._cache, self._limit)
 
 
 @dataclass
@@ -217,6 +226,7 @@ def finish(report: dict) -> str:
         part = run.order.part
         motion = HandMotion.load(run.order.result)
         told = {name: report[name] for name in KEPT} | {"source": str(part.told)}
+        run.watch.keep()  # before the new take is chosen, which else would be previewed for nothing
         take = takes.add(target, motion, told, part.frame)
         take.strip, take.second, take.retimed = part.strip, part.start, part.retimed
         if settings.source == "FILE" and settings.add_sound and not run.order.made_from:

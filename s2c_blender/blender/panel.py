@@ -51,7 +51,7 @@ class _Main(Sidebar):
         if job.state.run:
             # A label, because a button under the mouse would lend its state to what takes its place at the end.
             row.label(text=job.STAGES.get(job.state.run.stage, job.state.run.stage), icon="TIME")
-            _draw_progress(layout, context, job.state.run)
+            _draw_progress(layout, job.state.run)
             return
         row.operator("piano_hands.generate", icon="PLAY")
         if job.state.trouble:
@@ -79,14 +79,14 @@ class _Main(Sidebar):
         column.row().prop(settings, "generator", expand=True)
 
 
-def _draw_progress(layout: bpy.types.UILayout, context: bpy.types.Context, run: job.Run) -> None:
+def _draw_progress(layout: bpy.types.UILayout, run: job.Run) -> None:
     column = layout.column()
     left = job.time_left(run.seconds_left())
     column.progress(factor=run.fraction, text=f"{run.fraction:.0%}  {left}".strip(), type="BAR")
     column.operator("piano_hands.cancel", icon="CANCEL")
-    if growing.current and growing.current.parts:  # below, so that Cancel stays under the mouse
+    if run.settings() and growing.current and growing.current.parts:  # below, so that Cancel stays under the mouse
         watch = filled("Watch the first {} s", round(growing.current.seconds))
-        column.prop(context.scene.piano_hands, "watch", text=watch, translate=False, toggle=True, icon="HIDE_OFF")
+        column.prop(run.settings(), "watch", text=watch, translate=False, toggle=True, icon="HIDE_OFF")
 
 
 def _draw_trouble(layout: bpy.types.UILayout, context: bpy.types.Context, trouble: job.Trouble) -> None:

@@ -23,6 +23,7 @@ from . import (
     takes_ui,
     translations,
     video_ui,
+    watching,
 )
 
 MODULES = (
@@ -33,6 +34,7 @@ MODULES = (
     properties,
     preview,
     job,
+    watching,
     generating,
     operators,
     style_copy,

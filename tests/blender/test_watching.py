@@ -20,6 +20,7 @@ from tests.blender.sample import REPORT, waving  # noqa: E402
 
 FRAME = 5.0
 BLOCKS = ("collections", "objects", "meshes", "armatures", "materials", "actions", "texts", "cameras", "lights")
+BLOCKS += ("images", "libraries")
 
 
 @pytest.fixture
@@ -80,6 +81,7 @@ def test_parts_play_as_the_whole_will(settings, tmp_path):
         assert np.abs(found.angles - whole.angles)[:upto].max() < 1e-4
         assert np.abs(found.pedal - whole.pedal)[:upto].max() < 1e-4
     assert np.abs(early.pads - whole.pads)[3].max() > 0.01  # not made yet: held still
+    watch.keep()
     watch.close()
     assert preview.shown_uid(piano) == take.uid and growing.current is None
 
@@ -121,6 +123,7 @@ def test_it_can_be_switched_off_and_on(settings, tmp_path):
     watch.hide()
     assert not preview.is_shown(settings.rig)
     watch.close()
+    assert blocks() == before
 
 
 def test_a_rig_deleted_meanwhile_does_not_come_back(settings, tmp_path):
@@ -130,6 +133,28 @@ def test_a_rig_deleted_meanwhile_does_not_come_back(settings, tmp_path):
     grow(watch, waving(4.0), tmp_path, 2.0, 4.0)
     assert not list(bpy.context.scene.objects)
     watch.close()
+
+
+def test_steps_and_files_from_within_a_generation_hold_nothing_of_it(settings, tmp_path):
+    before, watch = blocks(), begun()
+    grow(watch, waving(2.0), tmp_path, 0.0, 2.0)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"), copy=True)
+    watch.close()
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "saved.blend"))
+    assert blocks() == before and not bpy.context.scene.piano_hands.rig
+
+
+def test_a_broken_rig_is_left_alone(settings, tmp_path):
+    scene = bpy.context.scene
+    found = apply.add_rig(scene)
+    take = takes.add(scene, waving(2.0), REPORT, FRAME)
+    preview.show(found, take, scene)
+    watch = begun()
+    grow(watch, waving(2.0), tmp_path, 0.0, 2.0)
+    bpy.data.objects.remove(found.hands[0])
+    before = blocks()
+    watch.close()
+    assert blocks() == before and growing.current is None
 
 
 def test_of_a_real_generation(settings, tmp_path):
