@@ -67,8 +67,9 @@ def _chosen(wanted: Look) -> str:
     """What listens to recordings with these preferences."""
     from .audio.device import choose_backend, choose_device
     from .audio.onnx_network import DESCRIBES, HEARS
+    from .audio.transcribe import PACKAGES
 
-    backend = choose_backend(wanted.backend, wanted.device, [HEARS, DESCRIBES])
+    backend = choose_backend(wanted.backend, wanted.device, [HEARS, DESCRIBES], PACKAGES)
     return f"networks run with {backend} on {'cpu' if backend == 'onnx' else choose_device(wanted.device)[0]}"
 
 

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Blender forgets when it removes the zip's wheels."""
 
+import contextlib
 import sys
 import zipfile
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 WHEELS = Path(__file__).parents[1] / "wheels"
@@ -17,9 +19,12 @@ def forget_bytecode(folder: Path = WHEELS, paths: Iterable[str] | None = None) -
     """
     modules = set()
     for wheel in folder.glob("*.whl"):
-        with zipfile.ZipFile(wheel) as archive:
+        with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(wheel) as archive:
             modules |= {name.removesuffix(".py") for name in archive.namelist() if "/" not in name}
-    for site in [Path(path) for path in (sys.path if paths is None else paths) if ".local" in Path(path).parts]:
+    for site in map(Path, sys.path if paths is None else paths):
+        if ("extensions", ".local") not in pairwise(site.parts):
+            continue
         for path in (site / "__pycache__").glob("*.pyc"):
             if path.name.split(".")[0] in modules:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # in use
+                    path.unlink(missing_ok=True)

@@ -33,8 +33,11 @@ from .job import Job, Look
 
 PACKAGE_ROOT = Path(__file__).parents[1]
 IDLE = 600.0  # s that it waits for the next job
+# Not what lies in the current folder, which may be any; and no wheels for another Python.
 _START = (
-    "import sys, json; first, last = json.loads(sys.argv[1]); sys.path[:0] = first; sys.path += last; "
+    "import sys; sys.path[:] = [p for p in sys.path if p]; import json; from pathlib import PurePath; "
+    "first, last = json.loads(sys.argv[1]); mine = 'python%d.%d' % sys.version_info[:2]; sys.path[:0] = first; "
+    "sys.path += [p for p in last if not any(w[:8] == 'python3.' and w != mine for w in PurePath(p).parts)]; "
     "from s2c_blender.worker import main; main(sys.argv[2])"
 )
 
@@ -217,13 +220,16 @@ class _Process:
         return "".join(self._log[-50:])
 
     def send(self, order: dict) -> None:
-        """Order a job; what the one before printed is forgotten."""
-        self._log.clear()
+        """Order a job."""
         try:
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
         except OSError:  # it ended at once; the reader tells why
             return
+
+    def forget(self) -> None:
+        """What it printed was about the job before."""
+        self._log.clear()
 
     def rest(self, seconds: float, then: Callable[[], None]) -> None:
         """Call `then` if nobody wakes it within `seconds`."""
@@ -259,19 +265,26 @@ class _Process:
         )
 
     def _read_messages(self) -> None:
-        for line in self._process.stdout:
-            if not line.endswith("\n"):
-                break  # it was killed within the line
-            told = json.loads(line)
-            if "report" in told:
-                self.messages.put(Done(told["report"]))
-            elif "error" in told:
-                self.messages.put(Failed(told["error"], told["exit_code"], self.log))
-            elif "grown" in told:
-                self.messages.put(Grown(told["grown"], told["until"], told["first"]))
-            else:
-                self.messages.put(Told(told["stage"], told["fraction"]))
-        self.messages.put(None)
+        try:
+            for line in self._process.stdout:
+                if not line.endswith("\n"):
+                    break  # it was killed within the line
+                try:
+                    told = json.loads(line)
+                except ValueError:  # an interpreter that prints a greeting, or is none
+                    told = None
+                if not isinstance(told, dict):
+                    self._log.append(line)
+                elif "report" in told:
+                    self.messages.put(Done(told["report"]))
+                elif "error" in told:
+                    self.messages.put(Failed(told["error"], told["exit_code"], self.log))
+                elif "grown" in told:
+                    self.messages.put(Grown(told["grown"], told["until"], told["first"]))
+                else:
+                    self.messages.put(Told(told["stage"], told["fraction"]))
+        finally:
+            self.messages.put(None)
 
     def _read_log(self) -> None:
         for line in self._process.stderr:
@@ -294,6 +307,7 @@ def _take(command: list[str]) -> tuple[_Process, bool]:
     if not fits:
         return _Process(command), False
     fits[0].wake()
+    fits[0].forget()
     return fits[0], True
 
 
@@ -392,23 +406,30 @@ def _work(order: dict, answer: Callable[[dict], None]) -> dict:
         sentence = f"The Python package {error.name} is missing in {sys.executable}: install it, or choose another one."
         return {"error": sentence, "exit_code": ENVIRONMENT}
     except OSError as error:
+        if not error.filename:  # a library that cannot be loaded, for one
+            traceback.print_exc()
+            return {"error": f"The work failed ({error}): see the log.", "exit_code": ENVIRONMENT}
         from .outputs import write_failed
 
-        return {"error": write_failed(error.filename or order["result"], error), "exit_code": ENVIRONMENT}
+        return {"error": write_failed(error.filename, error), "exit_code": ENVIRONMENT}
 
 
 def _listen(orders: "queue.SimpleQueue[dict]", temporary: str) -> None:
     """Take in orders until the parent is gone; then leave nothing behind."""
     order = None
-    for line in sys.stdin:
-        order = json.loads(line)
-        orders.put(order)
-    if order:
-        _remove_unfinished(order, os.getpid())
-        for part in _parts(Path(order["result"])):
-            part.unlink(missing_ok=True)
-    for folder in (temporary, order and order["folder"]):
-        for _ in range(5):  # the main thread may still be writing there
-            if folder and Path(folder).exists():
-                shutil.rmtree(folder, ignore_errors=True)
-    os._exit(CANCELLED)
+    try:
+        for line in sys.stdin:
+            order = json.loads(line)
+            orders.put(order)
+        if order:
+            _remove_unfinished(order, os.getpid())
+            for part in _parts(Path(order["result"])):
+                part.unlink(missing_ok=True)
+    except (OSError, ValueError):  # a line cut short: the parent was killed
+        traceback.print_exc()
+    finally:
+        for folder in (temporary, order and order["folder"]):
+            for _ in range(5):  # the main thread may still be writing there
+                if folder and Path(folder).exists():
+                    shutil.rmtree(folder, ignore_errors=True)
+        os._exit(CANCELLED)

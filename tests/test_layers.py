@@ -101,7 +101,8 @@ def test_the_work_without_torch_and_bpy():
     """Nothing on the way to a motion from MIDI loads PyTorch or Blender."""
     code = (
         "import sys; import s2c_blender.cli, s2c_blender.generate, s2c_blender.model.commands; "
-        "print([m for m in ('bpy', 'torch', 'transkun', 'transformers', 'safetensors', 'onnxruntime') if m in sys.modules])"
+        "names = 'bpy', 'torch', 'transkun', 'transformers', 'safetensors', 'onnxruntime'; "
+        "print([name for name in names if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr

@@ -311,9 +311,10 @@ def finish(parts: dict[Path, Path]) -> None:
 
 
 def recipe_of(weights: Sequence[Path]) -> str:
-    """What decides what is written: this program, the packages' versions, the weights."""
+    """What decides what is written: this program, the networks' code, the packages' versions, the weights."""
     digest = hashlib.sha256(repr([(name, version(name)) for name in PACKAGES]).encode())
-    for path in (Path(__file__), *weights):
+    networks = sorted([*(REPO / "s2c_blender" / "model").glob("*.py"), *(REPO / "s2c_blender" / "audio").glob("*.py")])
+    for path in (Path(__file__), *networks, *weights):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from s2c_blender.core.notes import LEFT, RIGHT, Score
 from s2c_blender.core.style import PARTS, PERFORMERS, Style, mixed, vector
+from s2c_blender.errors import UserError
 from s2c_blender.outputs import whole_file
 from s2c_blender.pianist import Performer, perform
 from s2c_blender.pianist.likeness import LEARNED, look
@@ -40,7 +41,7 @@ def random_style(rng: np.random.Generator) -> Style:
 
 def cut(pieces: list[Piece], rng: np.random.Generator) -> Score:
     """SECONDS of a piece in which both hands have something to do, somewhat faster or slower, louder or softer."""
-    while True:
+    for _ in range(10_000):
         score = pieces[rng.integers(len(pieces))].score
         part = score.cut(rng.uniform(0.0, max(score.end - SECONDS, 0.0)), SECONDS)
         if len(part.notes) >= 16 and (part.notes["pitch"] < 60).sum() > 4 and (part.notes["pitch"] >= 60).sum() > 4:
@@ -48,6 +49,7 @@ def cut(pieces: list[Piece], rng: np.random.Generator) -> Score:
             notes["onset"], notes["offset"] = notes["onset"] / tempo, notes["offset"] / tempo
             notes["velocity"] = np.clip(notes["velocity"] + rng.integers(-20, 21), 15, 120)
             return Score(notes, part.pedal / tempo)
+    raise UserError(f"The music has no {SECONDS:g} s in which both hands have something to play: name more of it.")
 
 
 def clips(pieces: list[Piece], count: int, seed: int):

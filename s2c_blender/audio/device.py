@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -49,9 +50,18 @@ def choose_backend(
             told = f"The backend onnx needs the file {missing[0]}, which is missing: {AGAIN}."
             raise UserError(told, ENVIRONMENT)
         return "onnx"
-    if backend == "torch" or device not in ("auto", "cpu") or missing or not installed("onnxruntime"):
+    if backend == "torch" or device not in ("auto", "cpu") or missing or not _loads("onnxruntime"):
         return "torch"
     return "torch" if device == "auto" and all(map(installed, packages)) and _graphics_card() else "onnx"
+
+
+def _loads(package: str) -> bool:
+    """Whether a package works here: wheels for another Python, or an older system, are found and cannot be loaded."""
+    try:
+        import_module(package)
+    except (ImportError, OSError, RuntimeError):
+        return False
+    return True
 
 
 def installed(package: str) -> bool:
@@ -79,8 +89,11 @@ def choose_device(device: str) -> tuple[str, bool]:
     """
     try:
         import torch
-    except ImportError as error:
-        told = "This needs PyTorch, which is not installed; install it as the README says."
+    except (ImportError, OSError, RuntimeError) as error:  # OSError: a library that it needs is missing or broken
+        if getattr(error, "name", None) == "torch":
+            told = "This needs PyTorch, which is not installed; install it as the README says."
+        else:
+            told = f"PyTorch cannot be loaded ({error}): install it again, or choose the backend onnx."
         raise UserError(told, ENVIRONMENT) from error
     have = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":

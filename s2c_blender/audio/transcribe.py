@@ -87,6 +87,9 @@ def _need_packages() -> None:
     try:
         import torch  # noqa: F401
         import transkun  # noqa: F401
+    except OSError as error:  # a library that PyTorch needs is missing or broken
+        told = f"PyTorch cannot be loaded ({error}): install it again, or choose the backend onnx."
+        raise UserError(told, ENVIRONMENT) from error
     except ImportError as error:
         raise UserError(
             f"Transcribing sound needs the Python package {error.name}, which is not installed, or ONNX Runtime and "

@@ -96,12 +96,20 @@ def version() -> tuple[int, int, int]:
 
 def worker_options(interpreter: str | None) -> dict:
     """How a worker process is started from this Blender (arguments of worker.Worker)."""
-    wheels = [path for path in sys.path if ".local" in Path(path).parts]
+    installed = Path(bpy.utils.user_resource("EXTENSIONS"), ".local")
+    wheels = [path for path in sys.path if Path(path).is_relative_to(installed)]
     return {
         "interpreter": interpreter,
         "python_args": () if interpreter else tuple(bpy.app.python_args),
         "search_paths": [*([] if interpreter else packages()), *wheels],
     }
+
+
+def check_options() -> dict:
+    """What the self-check is told of this Blender and its preferences."""
+    from .self_check import options
+
+    return options(bpy.context)
 
 
 def cache() -> Path:

@@ -135,6 +135,11 @@ def _rotation_of(armature: bpy.types.Object, joint: str) -> str:
     return {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
 
 
+def frames_of(curve: bpy.types.FCurve) -> np.ndarray:
+    """Frames of a curve's keys [K]."""
+    return _keys(curve)[:, 0]
+
+
 def _keys(curve: bpy.types.FCurve) -> np.ndarray:
     """Frame and value of a curve's keys [K, 2]."""
     places = np.empty(2 * len(curve.keyframe_points), np.float32)

@@ -18,6 +18,7 @@ import bpy
 
 from ..core.motion import HandMotion
 from ..errors import Cancelled, UserError
+from ..outputs import one_sentence
 from ..worker import Done, Failed, Grown, Worker
 from . import orders, takes
 from .apply import add_sound, check_rig, find_scene, put_on_rig
@@ -62,14 +63,17 @@ class Run:
 
     def __init__(self, context: bpy.types.Context, plan: Plan):
         """Start what is planned; UserError when settings do not add up or the worker cannot start."""
-        self._folder = tempfile.TemporaryDirectory(prefix="piano-hands-", ignore_cleanup_errors=True)
+        temporary = Path(tempfile.gettempdir())
+        with one_sentence(temporary):
+            self._folder = tempfile.TemporaryDirectory(prefix="piano-hands-", ignore_cleanup_errors=True)
         self._cache = cache_folder(context)
         self._limit = preferences(context).cache_limit
         try:
             check_rig(context.scene)
-            self.order = plan(context, Path(self._folder.name))
             options = worker_options(absolute(preferences(context).interpreter))
-            self.worker = Worker(self.order.job, self.order.result, folder=self._folder.name, **options)
+            with one_sentence(temporary):
+                self.order = plan(context, Path(self._folder.name))
+                self.worker = Worker(self.order.job, self.order.result, folder=self._folder.name, **options)
         except BaseException:
             self._folder.cleanup()
             raise

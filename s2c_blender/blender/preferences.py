@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What holds for every file of one user: what the worker runs on, the model, the cache, the log."""
 
+import contextlib
 import logging
+import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,7 +170,7 @@ def cache_bytes(context: bpy.types.Context) -> int:
     global _cache_seen
     folder, now = cache_folder(context), time.monotonic()
     if not _cache_seen or _cache_seen[1] != folder or now - _cache_seen[0] > CACHE_SEEN_S:
-        _cache_seen = now, folder, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        _cache_seen = now, folder, sum(stat.st_size for _, stat in _files(folder))
     return _cache_seen[2]
 
 
@@ -180,13 +183,22 @@ def clear_cache(context: bpy.types.Context) -> None:
 
 def trim_cache(folder: Path, limit_mb: int) -> None:
     """Delete the files used longest ago until the rest fits `limit_mb` (10^6 bytes)."""
-    files = [(path, path.stat()) for path in folder.rglob("*") if path.is_file()]
+    files = list(_files(folder))
     total = sum(stat.st_size for _, stat in files)
     for path, stat in sorted(files, key=lambda item: max(item[1].st_atime, item[1].st_mtime)):
         if total <= limit_mb * 1e6:
             return
-        path.unlink(missing_ok=True)
-        total -= stat.st_size
+        with contextlib.suppress(OSError):  # in use
+            path.unlink(missing_ok=True)
+            total -= stat.st_size
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The cache's finished files; another Blender may be writing or deleting there, too."""
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and not path.name.endswith(".part"):
+                yield path, path.stat()
 
 
 def register() -> None:

@@ -208,6 +208,7 @@ def use_model(model: Path) -> str:
     chosen = preferences(bpy.context)
     if isinstance(chosen, PianoHandsPreferences):
         chosen.model_folder = str(model)
+        bpy.context.preferences.is_dirty = True  # so that it is saved
     return f"The model is in {model} and is used with the generator Model."
 
 
@@ -219,7 +220,10 @@ class PIANO_HANDS_OT_clear_cache(PreferencesButton, bpy.types.Operator):
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
-        return super().disabled_reason(context) or ("" if cache_bytes(context) else "The cache is empty")
+        try:
+            return super().disabled_reason(context) or ("" if cache_bytes(context) else "The cache is empty")
+        except UserError as error:  # its folder cannot be made
+            return str(error).rstrip(".")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         clear_cache(context)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A short .mp4 with sound of the scene's frame range, or its frames as images."""
 
+import os
 import signal
 import tempfile
 import threading
@@ -55,7 +56,8 @@ def render_frames(
     They appear under their names when all are done.
     """
     stem = path.stem if "#" in path.stem else f"{path.stem}_####"
-    with one_sentence(path), tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=".frames-") as folder:
+    hidden = f".{path.stem}.{os.getpid()}.part{path.suffix}."  # a name by which a batch knows what a crash has left
+    with one_sentence(path), tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=hidden) as folder:
         pattern = Path(folder, f"{stem}{path.suffix}")
         with _settings(scene, look, pattern, video=False), _told(scene, on_progress):
             _render(scene, path)

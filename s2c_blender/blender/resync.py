@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import UserError
 from . import actions, nla, preview, strips, takes
 from .keying import TAKE, is_ours
+from .roll import OWNER
 
 _STILL = 0.01  # frames; properties are kept in single precision
 _AS_FAST = 1e-4  # share of a speed, in single precision too
@@ -83,6 +84,10 @@ def _retime(scene: bpy.types.Scene, take: takes.PianoHandsTake, factor: float, f
     for obj in bpy.data.objects:
         if preview.shown_uid(obj) == old:
             obj[preview.PROPERTY]["take"] = take.uid
+    for kind in (bpy.data.objects, bpy.data.meshes, bpy.data.materials, bpy.data.actions, bpy.data.node_groups):
+        for block in kind:
+            if block.get(OWNER) == old:
+                block[OWNER] = take.uid  # of a note roll: built anew it takes the old one's place
     tracks = [strip for obj in bpy.data.objects if obj.animation_data for strip in _on_tracks(obj.animation_data)]
     placed = {strip.action for strip in tracks}
     left_behind = False

@@ -19,8 +19,9 @@ PART_NAMES = {
     "ring_little": "Ring and Little",
 }
 _PERFORMERS = [
-    *((name, label, description) for name, (label, description) in DESCRIPTIONS.items()),
-    (COPIED, "Copied Style", "The style that Copy Style has read off an action"),
+    # With numbers, which files keep: new performers come last.
+    *((name, label, told, "NONE", number) for number, (name, (label, told)) in enumerate(DESCRIPTIONS.items())),
+    (COPIED, "Copied Style", "The style that Copy Style has read off an action", "NONE", 1000),
 ]
 
 
@@ -29,18 +30,22 @@ def _of_part(side: str, part: str):
     return EnumProperty(
         name=PART_NAMES[part],
         description=f"Whose way of moving this part of the {side} hand has",
-        items=[(SAME, "As Above", "The performer, or blend, chosen for the whole hand"), *_PERFORMERS],
+        items=[(SAME, "As Above", "The performer, or blend, chosen for the whole hand", "NONE", 1001), *_PERFORMERS],
+        default=SAME,
     )
 
 
 class PianoHandsPerformer(bpy.types.PropertyGroup):
     """How the next generation is to move; a part's own performer is `left_wrist` and the like."""
 
-    name_of: EnumProperty(name="Performer", description="Whose way of moving the hands have", items=_PERFORMERS)
+    name_of: EnumProperty(
+        name="Performer", description="Whose way of moving the hands have", items=_PERFORMERS, default=USUAL
+    )
     blended: EnumProperty(
         name="Blend With",
         description="A second performer, towards whom the hands are moved",
-        items=[("NONE", "Nobody", "One performer alone"), *_PERFORMERS],
+        items=[("NONE", "Nobody", "One performer alone", "NONE", 1001), *_PERFORMERS],
+        default="NONE",
     )
     blend: FloatProperty(
         name="Blend",

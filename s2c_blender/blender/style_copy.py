@@ -35,7 +35,10 @@ class PIANO_HANDS_OT_copy_style(Button, bpy.types.Operator):
             return reason
         if not context.scene.piano_hands.performer.action:
             return "Choose an action of a hand first"
-        return "" if find_rigs(context.scene) else "The scene has no hands: add a rig first"
+        try:
+            return "" if find_rigs(context.scene) else "The scene has no hands: add a rig first"
+        except UserError as error:
+            return str(error).rstrip(".")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         performer = context.scene.piano_hands.performer

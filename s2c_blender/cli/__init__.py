@@ -92,17 +92,14 @@ def _check(arguments: argparse.Namespace, report: dict, tell: Teller, in_blender
     from ..self_check import check
     from .single import blender_half, cache_folder
 
-    options = {"interpreter": arguments.python}
+    given = {"model": str(arguments.model.absolute()) if arguments.model else None, "cache": arguments.cache}
+    given |= {name: getattr(arguments, name) for name in ("device", "backend") if getattr(arguments, name) != "auto"}
     if in_blender:
-        options = blender_half().worker_options(arguments.python) | {"blender": blender_half().version()}
-    findings = check(
-        **options,
-        cache=arguments.cache or (blender_half().cache() if in_blender else cache_folder()),
-        model=str(arguments.model.absolute()) if arguments.model else None,
-        device=arguments.device,
-        backend=arguments.backend,
-        on_progress=tell,
-    )
+        options = blender_half().check_options()  # the preferences', where nothing else is said
+        given |= blender_half().worker_options(arguments.python) if arguments.python else {}
+    else:
+        options = {"interpreter": arguments.python, "cache": cache_folder()}
+    findings = check(**options | {name: value for name, value in given.items() if value}, on_progress=tell)
     for finding in findings:
         (tell.line if finding.ok else tell.warning)(str(finding))
     report["findings"] = [asdict(finding) for finding in findings]

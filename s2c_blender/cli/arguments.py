@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from .. import __version__
-from ..core.style import PERFORMERS
+from ..core.style import PERFORMERS, told_by
 from ..errors import BAD_ARGUMENTS, UserError
 from ..job import GENERATOR
 from ..outputs import check_writable
@@ -194,6 +194,10 @@ def check_sense(arguments: argparse.Namespace, in_blender: bool) -> None:
         raise UserError("Nothing to play: give --audio.", BAD_ARGUMENTS)
     if arguments.from_motion:
         _refuse(arguments, ("midi", "raw"), "A motion made before has neither: leave out {}, or --from-motion.")
+    if arguments.style and arguments.style_from:
+        raise UserError("--style and --style-from say the same thing: give only one of them.", BAD_ARGUMENTS)
+    if arguments.style:
+        told_by(arguments.style)  # so that mistakes are told before the work
     if arguments.generator == "pianist":
         told = "The pianist uses no gesture model: leave out {}, or give --generator model."
         _refuse(arguments, ("model", "raw", "steps", "mano"), told)
@@ -218,7 +222,7 @@ def _length(text: str) -> float:
 
 
 def _rate(text: str) -> float:
-    value = float(Fraction(text))
+    value = float(Fraction(text)) if "/0" not in text else 0.0
     if not 1 <= value <= 1000:
         raise ValueError
     return value

@@ -102,8 +102,9 @@ class _Runs:
         if earlier := finished(job):
             return _line(job, earlier, "skipped")
         begun = time.perf_counter()
-        result = {"job": job.name, "options": options_hash(job), "inputs": inputs_now(job)}
+        result = {"job": job.name, "options": options_hash(job)}
         try:
+            result["inputs"] = inputs_now(job)
             for path in (job.result, *job.outputs().values()):
                 _make_way(path)
             code, report = self._process(job)
@@ -111,7 +112,7 @@ class _Runs:
             result["seconds"] = round(time.perf_counter() - begun, 3)
             if code != CANCELLED:
                 _write_json(job.result, result)
-        except (OSError, UserError) as error:
+        except (OSError, ValueError, UserError) as error:  # ValueError: a path with a 0 in it
             result |= {"exit_code": getattr(error, "exit_code", INPUT_FAILED), "report": {"error": str(error)}}
         return _line(job, result, "failed" if result["exit_code"] else "done")
 

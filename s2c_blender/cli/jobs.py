@@ -3,6 +3,7 @@
 """The jobs of a batch: read from a folder, a list or a JSON file, and recognised when they are done."""
 
 import argparse
+import glob
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -10,12 +11,14 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from .. import __version__
+from ..core.style import PERFORMERS
 from ..errors import BAD_ARGUMENTS, UserError
+from ..job import usual_generator
 from .arguments import ABOUT_TELLING, SUFFIXES, check_sense, named_outputs, parser
 
 SOUNDS = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".mp4", ".mov", ".mkv", ".webm"}
 NOTES = {".mid", ".midi", ".smf", ".kar"}
-INPUTS = ("audio", "from_motion", "model", "mano")  # options that name what a job reads
+INPUTS = ("audio", "from_motion", "model", "mano", "style", "style_from")  # options that name what a job reads
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ def _list(file: Path) -> list[dict]:
 def _json(file: Path) -> list[dict]:
     """A list of jobs, or {"defaults": {...}, "jobs": [...]}; paths are meant from the file's folder."""
     content = json.loads(file.read_text(encoding="utf-8-sig"))
-    defaults, jobs = ({}, content) if isinstance(content, list) else (content.get("defaults", {}), content.get("jobs"))
+    content = content if isinstance(content, dict) else {"jobs": content}
+    defaults, jobs = content.get("defaults", {}), content.get("jobs")
     if not isinstance(jobs, list) or not all(isinstance(job, dict) for job in [defaults, *jobs]):
         raise UserError(
             f'{file.name} is not a batch: write a list of jobs, each {{"audio": "song.wav", ...}} '
@@ -94,7 +98,10 @@ def _json(file: Path) -> list[dict]:
     for job in jobs:
         options = {key.replace("_", "-"): value for part in (defaults, job) for key, value in part.items()}
         options = {key: value for key, value in options.items() if value is not None}
-        for key in {"audio", "from-motion", "model", "mano", "cache"} & options.keys():
+        paths = {"audio", "from-motion", "model", "mano", "cache", "style-from"}
+        if options.get("style") not in PERFORMERS:
+            paths.add("style")
+        for key in paths & options.keys():
             options[key] = str(file.absolute().parent / str(options[key]))
         found.append(options)
     return found
@@ -138,6 +145,7 @@ def _job(
         arguments = parser(in_blender, strict=True).parse_args(argv)
         if arguments.batch or arguments.check:
             raise UserError("a job cannot be a batch or a check itself", BAD_ARGUMENTS)
+        arguments.generator = arguments.generator or usual_generator(arguments.model)
         check_sense(arguments, in_blender=False)
         named_outputs(arguments)
     except UserError as error:
@@ -162,7 +170,8 @@ def _check_apart(jobs: list[BatchJob]) -> None:
 def options_hash(job: BatchJob) -> str:
     """Of all that decides what the job makes, but for the files that it reads, and where they and its outputs lie."""
     options = {key: value for key, value in vars(job.arguments).items() if key not in ABOUT_TELLING}
-    options |= {key: options[key] is not None for key in (*INPUTS, *SUFFIXES)}
+    style = options["style"] if options["style"] in PERFORMERS else None
+    options |= {key: options[key] is not None for key in (*INPUTS, *SUFFIXES)} | {"performer": style}
     text = json.dumps(options | {"s2c_blender": __version__}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -175,8 +184,9 @@ def inputs_now(job: BatchJob, known: dict[str, dict] | None = None) -> dict[str,
     found = {}
     for option in INPUTS:
         path = getattr(job.arguments, option)
-        if path is None:
+        if path is None or path in PERFORMERS:
             continue
+        path = Path(path)
         for file in sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]:
             name = f"{option}/{file.name}"
             found[name] = _identity(file, (known or {}).get(name, {}))
@@ -221,6 +231,10 @@ def output_sizes(job: BatchJob) -> dict[str, int]:
     """Output name -> bytes, 0 when absent; of images that one pattern (####) names, all together."""
     sizes = {}
     for name, path in job.outputs().items():
-        files = path.parent.glob(path.name.replace("#", "[0-9]")) if "#" in path.name else [path]
+        pattern = path.name
+        if path.suffix == ".png" and "#" not in path.stem:
+            pattern = f"{path.stem}_####.png"  # as Blender numbers images
+        pattern = glob.escape(pattern).replace("#", "[0-9]")
+        files = path.parent.glob(pattern) if "[0-9]" in pattern else [path]
         sizes[name] = sum(file.stat().st_size for file in files if file.is_file())
     return sizes

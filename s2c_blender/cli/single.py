@@ -16,7 +16,7 @@ from ..audio.midi import is_midi
 from ..core import curves
 from ..core.motion import HandMotion
 from ..core.style import told_by, told_of
-from ..errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
+from ..errors import ENVIRONMENT, UserError
 from ..generate import Job, generate, peak_memory_mb, versions
 from ..job import usual_generator
 from ..outputs import one_sentence
@@ -40,6 +40,8 @@ def run(arguments: argparse.Namespace, report: dict, tell: Teller, in_blender: b
         tell.span = (0.0, generating)
         if arguments.from_motion:
             motion = _loaded(arguments.from_motion)
+            if path and not path.is_file():
+                raise UserError(f"{path} does not exist: check the path, or leave out --audio.")
             report |= _told(motion)
         else:
             job = _job(arguments, wanted, path, start, duration)
@@ -104,9 +106,7 @@ def _job(arguments: argparse.Namespace, wanted: dict, path: Path, start: float, 
 
 
 def _style(arguments: argparse.Namespace) -> dict | None:
-    """How the pianist is to move, None as usual; UserError where that cannot be understood."""
-    if arguments.style and arguments.style_from:
-        raise UserError("--style and --style-from say the same thing: give only one of them.", BAD_ARGUMENTS)
+    """How the pianist is to move, None as usual."""
     if arguments.style_from:
         from ..pianist.likeness import style_of
 

@@ -10,6 +10,7 @@ and tempo change. A user's style takes each part of each hand from a performer, 
 import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,7 @@ DESCRIPTIONS = {  # label and one line each, for menus
     "percussive": ("Percussive", "Hard fast strokes from the wrist, much more of everything when it is loud"),
     "pop": ("Pop", "Strong thumb and first fingers, the little finger held up and nearly straight"),
     "virtuoso": ("Virtuoso", "Quick light fingers that rise with the tempo below a quiet, slightly high hand"),
-    "heavy": ("Heavy", "Low and heavy: wrist below the keys' height, thumb high, ring and little finger curled"),
+    "heavy": ("Heavy", "Low and heavy: a low wrist, thumb high, ring and little finger curled"),
     "dancing": ("Dancing", "A light staccato hand: every tone throws wrist and fingers up, more so when fast"),
 }
 
@@ -174,7 +175,10 @@ def mixed(shares: Mapping[str, Shares], expression: float = 1.0, own: Mapping[st
 
 
 def styled(values: Mapping[str, np.ndarray]) -> Style:
-    """The style with values [9] for each part, brought within what a hand can do."""
+    """The style with values [9] for each part, brought within what a hand can do; ValueError for other values."""
+    for part, of in values.items():
+        if np.shape(of) != (9,) or not np.isfinite(np.asarray(of, float)).all():
+            raise ValueError(f"{part} needs 9 numbers")
     return Style(**{part: _part(part, np.asarray(of, float)) for part, of in values.items()})
 
 
@@ -216,6 +220,8 @@ def hands(told: Mapping) -> tuple[Style, Style]:
     try:
         own = {name: styled(parts) for name, parts in told.get("own", {}).items()}
         expression = float(told.get("expression", 1.0))
+        if not isfinite(expression):
+            raise ValueError("the expression is no number")
         asked = [_parts(told.get("both", {})) | _parts(told.get(side, {})) for side in ("left", "right")]
         unknown = set(told) - {"both", "left", "right", "expression", "own"}
     except (AttributeError, TypeError, ValueError) as error:
@@ -235,7 +241,10 @@ def _parts(told: str | Mapping) -> dict[str, Shares]:
 
 
 def _shares(told: str | Mapping) -> dict[str, float]:
-    return {told: 1.0} if isinstance(told, str) else {str(name): float(share) for name, share in told.items()}
+    shares = {told: 1.0} if isinstance(told, str) else {str(name): float(share) for name, share in told.items()}
+    if not all(map(isfinite, shares.values())):
+        raise ValueError("a share is no number")
+    return shares
 
 
 def told_of(left: Style, right: Style) -> dict:

@@ -24,6 +24,7 @@ from . import kinematics
 
 LEARNED = Path(__file__).with_name("likeness.json")
 SHORTEST = 2.0  # s of motion in which a style can be seen
+SLOWEST = 12.0  # frames a second
 FEWEST = 4  # strokes of a hand
 _FINGERS = {"thumb": [0], "index_middle": [1, 2], "ring_little": [3, 4]}
 _BEFORE = 0.4  # s before a stroke in which its finger is highest
@@ -36,6 +37,10 @@ def style_of(motion: HandMotion) -> tuple[Style, Style]:
     """
     if motion.duration < SHORTEST:
         raise UserError(f"A style cannot be seen in {motion.duration:.1f} s of motion: choose at least {SHORTEST:g} s.")
+    if motion.fps < SLOWEST:
+        raise UserError(
+            f"A style cannot be seen at {motion.fps:g} frames a second: choose a motion with {SLOWEST:g} or more."
+        )
     seen = [look(motion, side) for side in (LEFT, RIGHT)]
     found = [_recognised(one) if one else None for one in seen]
     if not any(found):

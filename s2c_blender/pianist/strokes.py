@@ -218,7 +218,9 @@ def swing(notes: np.ndarray, time: np.ndarray, fps: float, whim: Whim, p: Perfor
     dip = np.zeros(len(time))
     for tone in np.split(notes, np.flatnonzero(np.diff(_tone_index(notes))) + 1) if len(notes) else []:
         depth = p.bounce + p.bounce_loud * (float(loudness(tone["velocity"].max())) - 0.4)
-        dip += max(depth, 0.0) * np.exp(-0.5 * ((time - tone["onset"][0] - _DIP_AFTER) / _DIP_WIDTH) ** 2)
+        at = tone["onset"][0] + _DIP_AFTER
+        near = slice(*np.searchsorted(time, (at - 6 * _DIP_WIDTH, at + 6 * _DIP_WIDTH)))
+        dip[near] += max(depth, 0.0) * np.exp(-0.5 * ((time[near] - at) / _DIP_WIDTH) ** 2)
     dip -= gaussian_filter1d(dip, 0.4 * fps)  # up in between; of many fast tones little is left
     q[:, 2] = -dip
     q[:, 4] = 0.7 * dip / _KNUCKLES  # pitch: the knuckles sink less than the wrist

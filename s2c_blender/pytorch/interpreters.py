@@ -14,8 +14,14 @@ from ..errors import ENVIRONMENT, UserError
 TIMEOUT_S = 180.0
 NEEDED = ("torch", "transkun", "safetensors", "transformers")  # for listening; for models; for the published one
 _LOOK = """
-import importlib.metadata, importlib.util, json, sys
-sys.path += json.loads(sys.argv[1])
+import sys
+sys.path[:] = [p for p in sys.path if p]  # not what lies in the current folder
+import importlib.metadata, importlib.util, json
+from pathlib import PurePath
+mine = "python%d.%d" % sys.version_info[:2]  # and no wheels for another Python
+def other(word):
+    return word.startswith("python3.") and word != mine
+sys.path += [p for p in json.loads(sys.argv[1]) if not any(map(other, PurePath(p).parts))]
 def version(name):
     try:
         return importlib.metadata.version(name)

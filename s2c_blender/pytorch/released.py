@@ -17,8 +17,11 @@ from ..model import commands
 
 PACKAGE_ROOT = Path(__file__).parents[2]
 GRACE_S = 10.0  # for tidying up after a cancellation
+# As in worker.py.
 _START = (
-    "import sys, json; first, last = json.loads(sys.argv[1]); sys.path[:0] = first; sys.path += last; "
+    "import sys; sys.path[:] = [p for p in sys.path if p]; import json; from pathlib import PurePath; "
+    "first, last = json.loads(sys.argv[1]); mine = 'python%d.%d' % sys.version_info[:2]; sys.path[:0] = first; "
+    "sys.path += [p for p in last if not any(w[:8] == 'python3.' and w != mine for w in PurePath(p).parts)]; "
     "from s2c_blender.pytorch.released import main; main(sys.argv[2:])"
 )
 
@@ -97,7 +100,10 @@ def _follow(process: subprocess.Popen, lines: queue.Queue, on_progress: Tell) ->
                 "the memory ran out: close other programs and try again.",
                 ENVIRONMENT,
             )
-        told = json.loads(line)
+        try:
+            told = json.loads(line)
+        except ValueError:  # not the process's own words
+            continue
         if "report" in told:
             return told["report"]
         if "error" in told:

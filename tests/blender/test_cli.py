@@ -133,7 +133,7 @@ def test_how_much_is_told(song, tmp_path, run):
         return run("--audio", song, "--motion", tmp_path / "a.npz", "--log-level", level, *PIANIST, *more)[2]
 
     assert told("error") == "" and told("warning") == ""
-    assert "playing ... 100%" in told("info")
+    assert "playing ... " in told("info")
     (tmp_path / "empty.mid").write_bytes(b"")
     assert "Traceback" in told("debug", "--audio", tmp_path / "empty.mid")
     assert told("error", "--audio", tmp_path / "empty.mid").startswith("Error: empty.mid is empty")

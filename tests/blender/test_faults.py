@@ -112,16 +112,24 @@ settings.generator, settings.source, settings.filepath = "PIANIST", "FILE", {str
 run = job.start(bpy.context)
 {waits.format(said=str(said))}
 print("running", run.worker._process.alive, flush=True)
+sys.stdin.readline()
 {end}
 """
     environment = os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
     environment |= {"BLENDER_USER_RESOURCES": str(tmp_path / "user")}
     blender = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=PACKAGE_ROOT, env=environment
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=PACKAGE_ROOT,
+        env=environment,
     )
     lines = iter(blender.stdout.readline, "")
     assert "running True\n" in lines
     assert len(workers(temporary)) == 1
+    blender.stdin.write("\n")
+    blender.stdin.flush()
     if how == "killed":
         blender.send_signal(signal.SIGKILL)
     blender.communicate(timeout=30)

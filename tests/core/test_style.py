@@ -61,9 +61,11 @@ def test_own_performers():
     assert right.wrist.height == 80 and right.thumb == Style().thumb and left == Style()
 
 
-@pytest.mark.parametrize(
-    "told", [{"both": "nobody"}, {"both": {"thumb": 3}}, {"middle": "flat"}, {"both": {"flat": "much"}}, {"own": 3}]
-)
+WRONG = [{"both": "nobody"}, {"both": {"thumb": 3}}, {"middle": "flat"}, {"both": {"flat": "much"}}, {"own": 3}]
+WRONG += [{"both": {"flat": "NaN"}}, {"own": {"x": {"wrist": 5}}}, {"expression": float("nan")}]
+
+
+@pytest.mark.parametrize("told", WRONG)
 def test_what_cannot_be_understood_is_told(told):
     with pytest.raises(UserError):
         hands(told)
