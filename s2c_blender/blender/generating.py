@@ -9,6 +9,7 @@ from . import apply, job, orders
 from .button import Button, NeedsTake, look_at, redraw
 from .orders import Plan
 from .source import source_name
+from .translations import filled
 
 _timers: list[bpy.types.Timer] = []  # of the operator that runs, for unregister to remove
 
@@ -29,7 +30,7 @@ class Generating(Button):
         manager.progress_begin(0, 100)
         _timers.append(manager.event_timer_add(0.1, window=context.window))
         manager.modal_handler_add(self)
-        context.workspace.status_text_set("Piano hands are being made    [Esc] Cancel")
+        context.workspace.status_text_set(filled("Piano hands are being made    [Esc] Cancel"))
         redraw()
         return {"RUNNING_MODAL"}
 

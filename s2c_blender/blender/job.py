@@ -26,6 +26,7 @@ from .batch import worker_options
 from .orders import Plan, absolute
 from .preferences import cache_folder, preferences, trim_cache
 from .source import strip_names
+from .translations import filled
 from .watching import Watch
 
 STAGES = {
@@ -291,5 +292,5 @@ def time_left(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 60:
-        return f"{max(1, math.ceil(seconds))} s left"
-    return f"{math.ceil(seconds / 60)} min left"
+        return filled("{} s left", max(1, math.ceil(seconds)))
+    return filled("{} min left", math.ceil(seconds / 60))

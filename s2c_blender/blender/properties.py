@@ -38,8 +38,12 @@ SIDES = [
     ("RIGHT", "Right", "Only the right hand is animated; the left one keeps what it has"),
 ]
 GENERATORS = [
-    ("MODEL", "Gesture Model", "A neural network taught by simulated pianists imagines the motion; needs PyTorch"),
-    ("PIANIST", "Pianist", "The motion follows from the notes alone; needs no PyTorch when the music is MIDI"),
+    (
+        "MODEL",
+        "Gesture Model",
+        "A neural network taught by simulated pianists imagines the motion, the pianist makes it meet the keys",
+    ),
+    ("PIANIST", "Pianist", "The motion follows from the notes, in the way of the performer you choose"),
 ]
 DENSITIES = [
     ("EVERY", "Every Frame", "A keyframe at each frame of the scene: the motion as it is"),

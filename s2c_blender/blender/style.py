@@ -113,6 +113,19 @@ class PianoHandsPerformer(bpy.types.PropertyGroup):
         return {f"{COPIED} {side}": parts for side, parts in json.loads(self.copied).items()}
 
 
+def summary(told: dict) -> str:
+    """Who plays in a style, in the labels of the menu."""
+    labels = {name: label for name, label, *_ in _PERFORMERS}
+    named = {
+        name.split(" ")[0]: None
+        for side in SIDES
+        for shares in told.get(side, {}).values()
+        for name, share in shares.items()
+        if share
+    }
+    return ", ".join(labels[name] for name in named if name in labels)
+
+
 def _rounded(shares: dict[str, float], side: str) -> dict[str, float]:
     return {f"{COPIED} {side}" if name == COPIED else name: round(share, 4) for name, share in shares.items()}
 

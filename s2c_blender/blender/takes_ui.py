@@ -11,6 +11,7 @@ from . import apply, ghost, job, nla, preview, resync, takes
 from .button import NeedsTake, redraw, shown_rig
 from .panel import MAIN, Sidebar, in_sidebars, sentence
 from .source import chosen_frames
+from .style import summary
 from .translations import filled
 
 _ROWS = 8  # dropped notes listed before "and more"
@@ -216,6 +217,8 @@ def _draw_told(layout: bpy.types.UILayout, context: bpy.types.Context, take: tak
     covers = filled("Frames {} - {},  {}", first, last, filled(take.generator))
     column.label(text=covers, translate=False, icon="BLANK1")
     column.label(text=take.made, icon="BLANK1")
+    if style := told.get("style"):
+        column.label(text=filled("Performer: {}", summary(style)), translate=False, icon="BLANK1")
     for warning in told["warnings"]:
         _draw_warning(column, context, take, warning)
     if hands := _covered(context):

@@ -11,6 +11,7 @@ bpy = pytest.importorskip("bpy")
 
 from s2c_blender.audio.midi import write_midi  # noqa: E402
 from s2c_blender.blender import job, orders, register, takes  # noqa: E402
+from s2c_blender.blender.style import summary  # noqa: E402
 from s2c_blender.blender.style_copy import PIANO_HANDS_OT_copy_style as CopyStyle  # noqa: E402
 from s2c_blender.core.notes import RIGHT, Score, make_notes  # noqa: E402
 from s2c_blender.core.style import PERFORMERS, hands, told_by  # noqa: E402
@@ -66,6 +67,7 @@ def test_a_performer_moves_the_hands_and_is_kept_in_the_take(settings):
         assert take.told()["style"] == {side: {"all": {name: 1.0}} for side in ("left", "right")}
         heights[name] = np.median(takes.motion_of(take).right_position[:, 2])
         assert take.accuracy == 1.0
+        assert summary(take.told()["style"]) == {"flat": "Flat Fingers", "highwrist": "High Wrist"}[name]
     assert heights["highwrist"] > heights["flat"] + 0.02
 
 
