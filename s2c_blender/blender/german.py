@@ -243,7 +243,7 @@ SETTINGS = {
     "First frame to play; earlier notes are left out": "Erster Frame, der gespielt wird; frühere Noten werden ausgelassen",
     "Who imagines how the hands move": "Wer sich ausdenkt, wie sich die Hände bewegen",
     "Gesture Model": "Gestenmodell",
-    "A neural network taught by simulated pianists imagines the motion, the pianist makes it meet the keys": "Ein an simulierten Pianisten trainiertes neuronales Netz denkt sich die Bewegung aus, der Pianist führt sie auf die Tasten",
+    "A neural network imagines the motion, and the pianist makes it meet the keys": "Ein neuronales Netz denkt sich die Bewegung aus, der Pianist führt sie auf die Tasten",
     "Pianist": "Pianist",
     "The motion follows from the notes, in the way of the performer you choose": "Die Bewegung folgt aus den Noten, in der Spielweise des gewählten Interpreten",
     "Hands": "Hände",

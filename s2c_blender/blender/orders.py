@@ -104,9 +104,7 @@ def _hand_made(take: takes.PianoHandsTake, scene: bpy.types.Scene):
     # What reducing the keys did was not done by hand.
     tolerance = max([editing.TOLERANCE, *(2 * action.get(TOLERANCE_KEPT, 0.0) for action in ours)])
     pins = editing.hand_keys(rig, takes.motion_of(take), scene_clock(scene, take.frame), tolerance, take.uid)
-    keyed = sum(
-        len(np.unique([frame for curve in actions.curves(one) for frame in editing.frames_of(curve)])) for one in ours
-    )
+    keyed = sum(len({frame for curve in actions.curves(one) for frame in editing.frames_of(curve)}) for one in ours)
     if 2 * len(pins) > keyed:
         raise UserError(
             f'Most keyframes of "{take.name}" differ from it, as if they were moved or made at another frame rate: '

@@ -41,7 +41,7 @@ GENERATORS = [
     (
         "MODEL",
         "Gesture Model",
-        "A neural network taught by simulated pianists imagines the motion, the pianist makes it meet the keys",
+        "A neural network imagines the motion, and the pianist makes it meet the keys",
     ),
     ("PIANIST", "Pianist", "The motion follows from the notes, in the way of the performer you choose"),
 ]
