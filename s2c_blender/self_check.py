@@ -88,14 +88,12 @@ def check(
         findings += _worker(seen)
         if any(not finding.ok for finding in findings if finding.name == "packages"):
             return findings
-        tests = [("notes", _notes(folder), 0.3)]
+        tests = [("notes", _notes(folder), 0.3, 0.5)]
         if seen["transcribers"].keys() & seen["computes"].keys():
-            tests.append(("sound", _sound(folder), 0.5))
-        for what, source, first in tests:
+            tests.append(("sound", _sound(folder), 0.5, 1.0))
+        for what, source, first, last in tests:
             job = Job(str(source), generator="pianist", device=device, backend=backend)
-            findings.append(
-                _played(what, partial(follow, f"playing {what}", first, 2 * first, job), folder / "motion.npz")
-            )
+            findings.append(_played(what, partial(follow, f"playing {what}", first, last, job), folder / "motion.npz"))
     tell("done", 1.0)
     return findings
 
@@ -159,7 +157,8 @@ def _worker(seen: dict) -> list[Finding]:
         findings.append(Finding("packages", True, f"{told}."))
     for name, found in packages.items():
         if name not in NEEDED and found.get("there"):
-            findings.append(Finding(name, False, f"It is installed and cannot be loaded ({found['error']}).", AGAIN))
+            cure = AGAIN if name == "onnxruntime" else "Install it again, or choose an interpreter without it."
+            findings.append(Finding(name, False, f"It is installed and cannot be loaded ({found['error']}).", cure))
     usable = [backend for backend in seen["transcribers"] if backend in seen["computes"]]
     if seen["computes"]:
         there = "; ".join(f"{backend} on {', '.join(places)}" for backend, places in seen["computes"].items())

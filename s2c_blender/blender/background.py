@@ -61,7 +61,7 @@ class Task:
         except UserError as error:
             return Told(self.topic, str(error), False)
         except Cancelled:
-            return Told(self.topic, "Cancelled. A download goes on from here the next time.", False)
+            return Told(self.topic, "Cancelled. What was downloaded so far is kept for the next time.", False)
 
     def _tell(self, stage: str, fraction: float) -> None:
         if self._stopped.is_set():

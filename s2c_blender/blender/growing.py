@@ -4,8 +4,7 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
-
-from ..core.motion import HandMotion
+from pathlib import Path
 
 UID = "growing"  # stands on the rig where a take's uid stands otherwise
 
@@ -15,18 +14,15 @@ class Growing:
     """What is made so far of a motion whose time 0 lies at scene frame `frame`."""
 
     frame: float
+    seconds: float = 0.0  # how much of it is made
     starts: list[float] = field(default_factory=list)  # s, where each part begins
-    parts: list[HandMotion] = field(default_factory=list)
+    parts: list[Path] = field(default_factory=list)  # HandMotion files, there until the job ends
 
-    @property
-    def seconds(self) -> float:
-        """How much of the motion is made."""
-        return self.starts[-1] + self.parts[-1].duration if self.parts else 0.0
-
-    def add(self, start: float, part: HandMotion) -> None:
-        """The next part, whose time 0 is second `start` of the whole."""
+    def add(self, start: float, until: float, part: Path) -> None:
+        """The next part, whose time 0 is second `start` of the whole and which ends at second `until`."""
         self.starts.append(start)
         self.parts.append(part)
+        self.seconds = until
 
     def part_at(self, time: float) -> int:
         """Which part plays at a second of the whole; the nearest one before the first and after the last."""

@@ -98,7 +98,7 @@ class Run:
             if isinstance(message, Failed):
                 raise UserError(message.sentence, message.exit_code)
             if isinstance(message, Grown):
-                self.watch.add(message.first, Path(message.path))
+                self.watch.add(message.first, message.until, Path(message.path))
                 continue
             self.told(message.stage, message.fraction)
         return None

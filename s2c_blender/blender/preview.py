@@ -130,7 +130,10 @@ def _at_frame(rig: Rig, uid: str, scene: bpy.types.Scene) -> tuple[_Shown, float
     if not now.parts:
         raise UserError("Nothing is made yet.")
     part = now.part_at(time)
-    return _load(rig, uid, part, lambda: now.parts[part]), time - now.starts[part]
+    try:
+        return _load(rig, uid, part, lambda: HandMotion.load(now.parts[part])), time - now.starts[part]
+    except (OSError, ValueError) as error:  # its job has ended
+        raise UserError("What was made so far is gone.") from error
 
 
 def _pose_hands(rig: Rig, shown: _Shown, time: float) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import bpy
 
-from ..core.motion import HandMotion
 from ..errors import UserError
 from . import apply, growing, preview, takes
 from .rig import rig_of
@@ -28,9 +27,9 @@ class Watch:
         preview.forget_growing()
         growing.current = growing.Growing(frame)
 
-    def add(self, start: float, path: Path) -> None:
-        """The motion's next part, which begins at second `start`, is in a file until the job ends."""
-        growing.current.add(start, HandMotion.load(path))
+    def add(self, start: float, until: float, path: Path) -> None:
+        """The motion's next part, from second `start` to `until`, is in a file until the job ends."""
+        growing.current.add(start, until, path)
         self.show()
 
     def show(self) -> None:

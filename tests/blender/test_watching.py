@@ -57,7 +57,7 @@ def part(motion: HandMotion, first: float, last: float) -> HandMotion:
 def grow(watch: Watch, motion: HandMotion, folder, first: float, last: float) -> None:
     path = folder / f"part-{first}.npz"
     part(motion, first, last).save(path)
-    watch.add(first, path)
+    watch.add(first, last, path)
 
 
 def begun() -> Watch:
