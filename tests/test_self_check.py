@@ -62,7 +62,7 @@ def test_cancelled(tmp_path):
     ("name", "seen", "told", "cure"),
     [
         ("packages", {"packages": {"scipy": {"error": "it is not installed"}}}, "scipy (it is not", "zip again"),
-        ("torch", {"packages": {"torch": {"error": "libc10.so", "there": True}}}, "(libc10.so)", "interpreter without it"),
+        ("torch", {"packages": {"torch": {"error": "libc10.so", "there": True}}}, "(libc10.so)", "without it"),
         ("onnxruntime", {"packages": {"onnxruntime": {"error": "x", "there": True}}}, "(x)", "zip again"),
         ("transcriber", {"transcribers": {}}, "Recordings cannot be heard", "use MIDI files"),
         ("device", {"chosen": {"error": "PyTorch finds no device."}}, "finds no device", "another backend or device"),
