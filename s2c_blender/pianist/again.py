@@ -164,7 +164,7 @@ def _joined(
         _write(notes, keys, mine, one, part)
         for note in one.missed:
             report.drop(_later(note, part.time), one.why(note))
-        report.warnings += dict.fromkeys(one.warnings)
+        report.warnings += {warning["sentence"]: warning for warning in one.warnings}.values()
     notes, keys = notes[played], keys[played]
     order = np.lexsort((notes["pitch"], notes["onset"]))
     report.notes_played = len(notes)

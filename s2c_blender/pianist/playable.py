@@ -41,7 +41,7 @@ class Report:
     notes_found: int = 0
     notes_played: int = 0
     dropped: list[dict] = field(default_factory=list)  # onset (s), pitch, reason
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[dict] = field(default_factory=list)  # sentence, onset (s)
 
     def drop(self, note: np.void, reason: str) -> None:
         """Note that `note` will not be played."""

@@ -99,7 +99,7 @@ class Replayer(Player):
             self.swing = share * self.swing
         self.twist = part.twist[side] if keep else (1 - share[..., None]) * part.twist[side]
         self.pins = held.from_pins(pins, part.time, fps, self.left, old)
-        self.warnings: list[str] = []
+        self.warnings: list[dict] = []
         self.clashes: list[tuple[int, int]] = []  # (pin, finger) where the keys ask for something else
         self.hold = None
         if len(self.pins):
@@ -232,7 +232,7 @@ class Replayer(Player):
                 self.notes["offset"][n] = self.keys[n, 2:].mean()
                 told += f"is let go at {self.notes['offset'][n] + self.part.time:.2f} s"
                 any_cut = True
-            self.warnings.append(f"{told}: {BY_HAND}.")
+            self._warn(f"{told}: {BY_HAND}.", leaves)
         if lost:
             self._leave_out(np.array(lost))
         return any_cut or bool(lost)
@@ -249,7 +249,11 @@ class Replayer(Player):
             asked = self.notes["pitch"][(self.keys[:, 0] <= time) & (self.keys[:, 3] >= time)]
             for key in np.unique(pitch[(pads[at, :, 2] < floor) & (pitch > 0) & ~np.isin(pitch, asked)]):
                 told = f"The pose set by hand at {time + self.part.time:.2f} s presses key {key}, which is not played."
-                self.warnings.append(told)
+                self._warn(told, time)
+
+    def _warn(self, sentence: str, time: float) -> None:
+        """Tell of what happens at a second of the part."""
+        self.warnings.append({"sentence": sentence, "onset": round(float(time + self.part.time), 3)})
 
     def _in_the_way(self, note: np.void) -> bool:
         """Whether a pin keeps this note's finger from its keys around it."""

@@ -238,7 +238,8 @@ def test_a_pose_that_presses_a_key_is_told(take):
     pins = pin(take, 9.37, LEFT, finger=1, bend=[-0.3, 0.3, -0.2])
     assert pins.pad[0, 1, 2] < -0.005
     _, report = reperform(take, Span(8.4, 10.6), pins=pins)
-    assert any("set by hand at 9.37 s presses key" in warning for warning in report.warnings)
+    assert any("set by hand at 9.37 s presses key" in warning["sentence"] for warning in report.warnings)
+    assert any(abs(warning["onset"] - 9.37) < 0.001 for warning in report.warnings)
 
 
 def test_several_poses_of_both_hands(take):
@@ -260,7 +261,7 @@ def test_a_note_that_a_pose_makes_impossible_gives_way_and_is_named(take):
     told = f"Key {note['pitch']}, struck at {note['onset']:.2f} s"
     late = pin(take, (bottom + lift_off) / 2 + 0.05, int(note["hand"]), move=[0.0, 0.0, 0.05])
     new, report = reperform(take, Span(8.0, 11.5), pins=late, keep=True)
-    assert any(warning.startswith(told) and "let go" in warning for warning in report.warnings)
+    assert any(warning["sentence"].startswith(told) and "let go" in warning["sentence"] for warning in report.warnings)
     assert new.keys[n, 2] < take.keys[n, 2] and new.notes["offset"][n] < late.time[0]
     assert_met(new, late)
     at_stroke = pin(take, float(bottom) + 0.02, int(note["hand"]), move=[0.0, 0.0, 0.05])
