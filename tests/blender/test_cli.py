@@ -170,7 +170,7 @@ def test_check(run, monkeypatch):
         self_check.Finding("disk", True, "There is room."),
         self_check.Finding("device", False, "None.", "Buy one."),
     ]
-    monkeypatch.setattr(self_check, "check", lambda **options: found if options["device"] == "cuda" else found[:1])
+    monkeypatch.setattr(self_check, "check", lambda **options: found if options.get("device") == "cuda" else found[:1])
     code, report, err = run("--check", "--device", "cuda")
     assert (code, report["exit_code"]) == (1, 1)
     assert report["findings"][1] == {"name": "device", "ok": False, "told": "None.", "cure": "Buy one."}
