@@ -57,6 +57,8 @@ def choose_backend(
 
 def _loads(package: str) -> bool:
     """Whether a package works here: wheels for another Python, or an older system, are found and cannot be loaded."""
+    if not installed(package):
+        return False
     try:
         import_module(package)
     except (ImportError, OSError, RuntimeError):
