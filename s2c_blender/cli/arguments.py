@@ -222,7 +222,10 @@ def _length(text: str) -> float:
 
 
 def _rate(text: str) -> float:
-    value = float(Fraction(text)) if "/0" not in text else 0.0
+    try:
+        value = float(Fraction(text))
+    except ZeroDivisionError as error:
+        raise ValueError from error
     if not 1 <= value <= 1000:
         raise ValueError
     return value
