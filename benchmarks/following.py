@@ -80,7 +80,7 @@ def main() -> None:
         return
     from s2c_blender.core.style import PERFORMERS
     from s2c_blender.pianist import Performer
-    from training.simulate import HELD_OUT
+    from training.performers import HELD_OUT
 
     score = read_midi(PIECE).cut(0.0, SECONDS)
     alone = perform(score, seed=1)[0]

@@ -15,28 +15,17 @@ from pathlib import Path
 import numpy as np
 
 from s2c_blender.core.notes import LEFT, RIGHT, Score
-from s2c_blender.core.style import PARTS, PERFORMERS, Style, mixed, vector
+from s2c_blender.core.style import PARTS, vector
 from s2c_blender.errors import UserError
 from s2c_blender.outputs import whole_file
 from s2c_blender.pianist import Performer, perform
 from s2c_blender.pianist.likeness import LEARNED, look
 
 from .corpus import Piece, read_pieces
-from .simulate import HELD_OUT
+from .performers import random_style
 
 SECONDS = 8.0  # of a clip
 RIDGE = 0.3  # of the number of clips
-
-
-def random_style(rng: np.random.Generator) -> Style:
-    """Each part between two performers, more or less of them, with more or less response to the music."""
-    known = [name for name in PERFORMERS if name not in HELD_OUT]
-    shares = {}
-    for part in PARTS:
-        one, other = rng.choice(known, 2, replace=False)
-        share, strength = rng.random(), rng.uniform(0.6, 1.3)
-        shares[part] = {one: strength * share, other: strength * (1 - share)}
-    return mixed(shares, rng.uniform(0.5, 1.5))
 
 
 def cut(pieces: list[Piece], rng: np.random.Generator) -> Score:

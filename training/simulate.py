@@ -28,7 +28,7 @@ import numpy as np
 
 from s2c_blender.audio.files import whole_file
 from s2c_blender.core.notes import LEFT, RIGHT, Score
-from s2c_blender.core.style import PERFORMERS
+from s2c_blender.core.style import PERFORMERS, told_of
 from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED, ENVIRONMENT, UserError
 from s2c_blender.model.camera import Camera, to_camera
 from s2c_blender.model.mano import neutral
@@ -37,11 +37,12 @@ from s2c_blender.pianist import Performer, perform
 from . import layout
 from .augment import vary
 from .corpus import Piece, read_pieces
+from .performers import HELD_OUT, KNOWN, MIXED, styles_of
 
-HELD_OUT = ("percussive", "virtuoso")  # performers whose motion goes to the test split only
 FPS = 30  # PianoMotion10M's
 LONGEST = 46.0  # s of a piece in one clip: under a minute even at the slowest tempo, with the rests at its ends
 _FEWEST = 8  # notes that are worth a clip
+_MIXED = 0.5  # share of the train and valid clips whose hands are mixed part by part
 _CYCLE = ("train",) * 12 + ("valid",) + ("train",) * 11 + ("test",)  # 92, 4 and 4 %, mixed from the first clips on
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -62,9 +63,9 @@ class Task:
 def plan(pieces: list[Piece], seed: int) -> Iterator[Task]:
     """Clips without end; every beginning of them is a mix of splits, performers and pieces.
 
-    Test clips, all from pieces that no other split has, are half of them by performers that no other split has.
+    Test clips, all from pieces that no other split has, are half of them by performers that no other split has; of the
+    others half are by known performers, half by hands that are mixed of them (performers.MIXED).
     """
-    known = [name for name in PERFORMERS if name not in HELD_OUT]
     cuts = {split: _cuts(piece for piece in pieces if piece.split == split) for split in layout.SPLITS}
     if not any(cuts.values()):
         raise UserError(f"No piece has {_FEWEST} notes within {LONGEST:.0f} s; name a folder with more music.")
@@ -74,8 +75,10 @@ def plan(pieces: list[Piece], seed: int) -> Iterator[Task]:
             continue
         piece, start, stop = next(order[split])
         rng = np.random.default_rng([seed, number])
-        new = split == "test" and rng.random() < 0.5
-        performer = str(rng.choice(HELD_OUT if new else known))
+        if split == "test":
+            performer = str(rng.choice(HELD_OUT if rng.random() < 0.5 else KNOWN))
+        else:
+            performer = MIXED if rng.random() < _MIXED else str(rng.choice(KNOWN))
         name = f"{performer}/{piece.name}/{number:06d}"
         score = piece.score.cut(start, stop - start)
         yield Task(name, split, performer, (seed, number), score, piece.name, round(start, 3))
@@ -117,8 +120,9 @@ def make(root: Path, task: Task) -> float:
     rng = np.random.default_rng([*task.seed, 1])
     score, shift, tempo = vary(task.score, rng)
     seed = int(rng.integers(2**31))
+    styles = styles_of(task.performer, rng)
     try:
-        motion, _ = perform(score, performer=Performer.of(PERFORMERS[task.performer]), fps=FPS, seed=seed)
+        motion, _ = perform(score, performer=tuple(map(Performer.of, styles)), fps=FPS, seed=seed)
     except (
         ArithmeticError,
         LookupError,
@@ -134,7 +138,7 @@ def make(root: Path, task: Task) -> float:
         translation, pose = to_camera(*motion.hand(side), camera, side, mano)
         hands[side, :, 1:4], hands[side, :, 4:52] = translation, pose
     meta = {"performer": task.performer, "seed": seed, "source": task.source, "start": task.start}
-    meta |= {"transposed": shift, "tempo": round(tempo, 4)}
+    meta |= {"transposed": shift, "tempo": round(tempo, 4), "style": told_of(*styles)}
     layout.write_clip(root, layout.Clip(task.name, FPS, hands), Score(motion.notes, motion.pedal), meta)
     return motion.duration
 
@@ -172,7 +176,7 @@ def simulate(root: Path, pieces: list[Piece], hours: float, seed: int, jobs: int
     root.mkdir(parents=True, exist_ok=True)
     check_origin(root, pieces, seed)
     layout.write_splits(root, {s: [t.name for t in tasks if t.split == s] for s in layout.SPLITS})
-    for performer in PERFORMERS:
+    for performer in (*PERFORMERS, MIXED):
         layout.write_camera(root, performer, camera_of(performer, seed))
     missing = [task for task in tasks if not layout.annotation_path(root, task.name).is_file()]
     print(f"{len(tasks)} clips, {seconds / 3600:.2f} h; {len(tasks) - len(missing)} are there already.", flush=True)

@@ -14,7 +14,7 @@ from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes
 from s2c_blender.core.style import PERFORMERS
 from s2c_blender.pianist import Performer, kinematics, perform
 from tests.pianist.music import line, sampled
-from training.simulate import HELD_OUT
+from training.performers import HELD_OUT
 
 TUNE = [60, 62, 64, 65, 67, 66, 64, 62, 60, 64, 67, 72, 70, 67, 64, 60]
 THUMB, STRONG, WEAK = [0], [1, 2], [3, 4]

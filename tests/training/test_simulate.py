@@ -21,16 +21,14 @@ from s2c_blender.audio.midi import read_midi, write_midi
 from s2c_blender.core import metrics
 from s2c_blender.core.motion import HandMotion
 from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes
-from s2c_blender.core.style import PERFORMERS
+from s2c_blender.core.style import PERFORMERS, hands
 from s2c_blender.errors import ENVIRONMENT, UserError
 from s2c_blender.model.camera import to_piano
 from s2c_blender.model.mano import neutral
 from tests.pianist.music import sampled
 from training import layout, simulate
 from training.corpus import Piece
-from training.simulate import HELD_OUT
-
-KNOWN = set(PERFORMERS) - set(HELD_OUT)
+from training.performers import HELD_OUT, KNOWN, MIXED
 
 
 @pytest.fixture(autouse=True)
@@ -63,12 +61,14 @@ def test_every_beginning_is_a_mix_and_what_is_held_out_stays_so():
     for some in (tasks[:100], tasks[:500], tasks):
         share = {split: sum(t.split == split for t in some) / len(some) for split in layout.SPLITS}
         assert share == pytest.approx({"train": 0.92, "valid": 0.04, "test": 0.04}, abs=0.01)
-        assert {t.performer for t in some if t.split == "train"} == KNOWN
-        assert {t.performer for t in some if t.split == "valid"} <= KNOWN
+        assert {t.performer for t in some if t.split == "train"} == {*KNOWN, MIXED}
+        assert {t.performer for t in some if t.split == "valid"} <= {*KNOWN, MIXED}
+        assert np.mean([t.performer == MIXED for t in some if t.split == "train"]) == pytest.approx(0.5, abs=0.1)
     sources = {split: {t.source for t in tasks if t.split == split} for split in layout.SPLITS}
     assert len(set.union(*sources.values())) == sum(map(len, sources.values())) == 40
     new = [t.performer in HELD_OUT for t in tasks if t.split == "test"]
     assert 0.2 < np.mean(new) < 0.8
+    assert set(HELD_OUT) <= {t.performer for t in tasks if t.split == "test"} <= set(PERFORMERS)
     assert len({t.name for t in tasks}) == 1000
 
 
@@ -152,7 +152,12 @@ def test_clips_hold_the_motion_that_plays_their_notes(whole):
             found = metrics.accuracy(metrics.presses_by_hands(times, only), mine)
             assert found.f1 >= 0.97 and np.abs(found.offsets).mean() < 0.03
         meta = json.loads(layout.annotation_path(whole, name).read_text())["meta"]
-        assert {"performer", "seed", "source", "start", "transposed", "tempo"} == set(meta)
+        assert {"performer", "seed", "source", "start", "transposed", "tempo", "style"} == set(meta)
+        left, right = hands(meta["style"])
+        if (who := meta["performer"]) != MIXED:
+            assert left == right == PERFORMERS[who]
+        else:
+            assert left != right
 
 
 def test_killed_at_any_time_it_goes_on_to_the_same_bytes(whole, music, tmp_path):
