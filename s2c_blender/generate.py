@@ -5,7 +5,7 @@
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from . import __version__
+from .audio.device import RUNTIMES, runtime
 from .audio.midi import is_midi, read_midi, write_midi
 from .audio.read import load_audio
 from .core import metrics
@@ -59,7 +60,8 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
     warnings: list[str] = []
     with _memory_told():
         model, performer = _model(job), _performer(job)
-        score, length, sound = _score(job, timer, warnings)
+        runtimes: dict[str, str] = {}
+        score, length, sound = _score(job, timer, warnings, runtimes)
         if job.midi:
             with one_sentence(Path(job.midi)):
                 write_midi(score, job.midi)
@@ -68,6 +70,7 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
             with timer.stage("imagining") as progress:
                 prior, told = make_prior(model, fingered(score), length, sound, job.seed, job.creativity, progress)
             warnings += told
+            runtimes["imagining"] = runtime(model.backend)
         del sound  # three hours of it are two gigabytes
 
         def grown(motion: HandMotion, first: float) -> None:
@@ -96,7 +99,7 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
         "prior": prior.meta if prior else None,
         "dropped": played.dropped,
         "hands_given": bool((score.notes["hand"] != UNKNOWN).any()),
-        "versions": versions(),
+        "versions": versions(runtimes),
     }
     if prior and job.raw:
         # With the keys as they are really played, so that both can be looked at in the same way.
@@ -104,10 +107,18 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
         with one_sentence(Path(job.raw)):
             raw.save(job.raw)
     accuracy = metrics.played(motion, score.notes).f1
-    return Result(motion, _report(job, played, warnings, length, timer, accuracy))
+    return Result(motion, _report(job, played, warnings, length, timer, accuracy, runtimes))
 
 
-def _report(job: Job, played: Report, warnings: list[str], length: float, timer: "_Timer", accuracy: float) -> dict:
+def _report(
+    job: Job,
+    played: Report,
+    warnings: list[str],
+    length: float,
+    timer: "_Timer",
+    accuracy: float,
+    runtimes: Mapping[str, str],
+) -> dict:
     """What became of `length` seconds of music, and the F1 of the keys that are pressed."""
     return {
         "source": str(job.source),
@@ -124,7 +135,7 @@ def _report(job: Job, played: Report, warnings: list[str], length: float, timer:
         "seconds": {stage: round(seconds, 3) for stage, seconds in timer.seconds.items()},
         "times_real_time": round(length / max(sum(timer.seconds.values()), 1e-9), 2),
         "peak_memory_mb": peak_memory_mb(),
-        "versions": versions(),
+        "versions": versions(runtimes),
     }
 
 
@@ -142,12 +153,13 @@ def _regenerate(job: Job, on_progress: Progress | None) -> Result:
             # Poses at the part's ends need room on both sides.
             inside = pins.within(Span(span.first + EDGE, span.last - EDGE)) if span else np.zeros(len(pins), bool)
             rest = pins[~inside & pins.within(Span(0.0, motion.duration))]
-        prior, begin = None, 0.0
+        prior, begin, runtimes = None, 0.0, {}
         if model and span:
             begin = max(span.first - LEAD_IN, 0.0)
             with timer.stage("imagining") as progress:
                 prior, told = _imagined_part(job, model, motion, begin, span.last + LEAD_IN, progress)
             warnings += told
+            runtimes["imagining"] = runtime(model.backend)
         # Poses outside the part first: what is made anew may lie beside them.
         spans = [(part, True) for part, _ in around(rest, motion.duration)] + ([(span, False)] if span else [])
         dropped = motion.meta.get("dropped", [])  # when it was made: the new version lacks these notes too
@@ -173,13 +185,13 @@ def _regenerate(job: Job, on_progress: Progress | None) -> Result:
     played.notes_played = len(motion.notes)
     edit = {"again": list(job.again) if job.again else None, "pins": pins.time.tolist(), "seed": job.seed}
     edit |= {"creativity": job.creativity, "style": job.style, "generator": job.generator}
-    edit["prior"] = prior.meta if prior else None
+    edit |= {"prior": prior.meta if prior else None, "versions": versions(runtimes)}
     motion.meta["edits"] = [*motion.meta.get("edits", []), edit]
     motion.meta["dropped"] = played.dropped
     found = metrics.played(motion, asked)
     hits = len(found.offsets)
     accuracy = 2 * hits / max(hits + len(found.wrong) + len(asked) + len(dropped), 1)
-    return Result(motion, _report(job, played, warnings, length, timer, accuracy))
+    return Result(motion, _report(job, played, warnings, length, timer, accuracy, runtimes))
 
 
 def _loaded(kind: type, path: str):
@@ -208,23 +220,28 @@ def _imagined_part(
 Sound = tuple[np.ndarray, int]  # mono samples [n] of the wanted part, and their rate
 
 
-def _score(job: Job, timer: "_Timer", warnings: list[str]) -> tuple[Score, float, Sound | None]:
-    """The notes of the wanted part, its length in seconds, its sound if there is any; UserError without notes."""
+def _score(
+    job: Job, timer: "_Timer", warnings: list[str], runtimes: dict[str, str]
+) -> tuple[Score, float, Sound | None]:
+    """The notes of the wanted part, its length in seconds, its sound if there is any; UserError without notes.
+
+    `warnings` and `runtimes` get what is to be told of that.
+    """
     if is_midi(job.source):
         with timer.stage("reading"):
             whole = read_midi(job.source, on_warning=warnings.append)
         score = whole.cut(job.start, job.duration)
         length, sound = score.end, None
     else:
-        score, length, sound = _listen(job, timer)
+        score, length, sound = _listen(job, timer, runtimes)
     if not len(score.notes):
         part = "" if job.start == 0 and job.duration is None else " in the chosen part"
         raise UserError(f"No piano notes were found in {Path(job.source).name}{part}: is it a recording of a piano?")
     return score, length, sound
 
 
-def _listen(job: Job, timer: "_Timer") -> tuple[Score, float, Sound]:
-    from .audio.transcribe import transcribe  # needs PyTorch, which a MIDI file does not
+def _listen(job: Job, timer: "_Timer", runtimes: dict[str, str]) -> tuple[Score, float, Sound]:
+    from .audio.transcribe import hear  # needs PyTorch, which a MIDI file does not
 
     before = min(job.start, CONTEXT)
     wanted = None if job.duration is None else job.duration + before + CONTEXT
@@ -235,9 +252,10 @@ def _listen(job: Job, timer: "_Timer") -> tuple[Score, float, Sound]:
         length = min(length, job.duration)
     with timer.stage("listening") as progress:
         cache = Path(job.cache_dir) if job.cache_dir else None
-        heard = transcribe(samples, rate, device=job.device, backend=job.backend, cache_dir=cache, on_progress=progress)
+        heard = hear(samples, rate, device=job.device, backend=job.backend, cache_dir=cache, on_progress=progress)
+    runtimes |= {"listening": heard.runtime} if heard.runtime else {}
     first = round(before * rate)
-    return heard.cut(before, job.duration), length, (samples[first : first + round(length * rate), 0], rate)
+    return heard.score.cut(before, job.duration), length, (samples[first : first + round(length * rate), 0], rate)
 
 
 def _model(job: Job) -> Prepared | None:
@@ -308,9 +326,13 @@ def peak_memory_mb() -> float | None:
     return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)  # macOS counts bytes, Linux kilobytes
 
 
-def versions() -> dict[str, str]:
-    """Versions that decide whether the same seed gives the same motion."""
+def versions(runtimes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Versions that decide whether the same seed gives the same motion.
+
+    `runtimes`: what ran the networks, stage -> package and version. Where that is not known, None, all packages are
+    named that could have; a process that is kept for many jobs has some loaded that the last one did not use.
+    """
     found = {"s2c_blender": __version__, "python": platform.python_version(), "numpy": np.__version__}
-    if "torch" in sys.modules:
-        found["torch"] = sys.modules["torch"].__version__
-    return found
+    if runtimes is None:
+        runtimes = {name: sys.modules[name].__version__ for name in RUNTIMES.values() if name in sys.modules}
+    return found | dict(runtimes)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Backend = Literal["torch", "onnx"]
 BACKENDS = ("auto", "torch", "onnx")
+RUNTIMES: dict[Backend, str] = {"torch": "torch", "onnx": "onnxruntime"}  # the packages that run them
 AGAIN = "install the extension again, or choose the backend torch"
 # What is there where a graphics card's driver is that PyTorch might use; else it need not be loaded to find none.
 DRIVERS = {
@@ -64,6 +65,12 @@ def _loads(package: str) -> bool:
     except (ImportError, OSError, RuntimeError):
         return False
     return True
+
+
+def runtime(backend: Backend) -> str:
+    """The package that runs a backend and its version, as in "onnxruntime 1.28.0"; the package must be loaded."""
+    package = RUNTIMES[backend]
+    return f"{package} {getattr(sys.modules.get(package), '__version__', '?')}"
 
 
 def installed(package: str) -> bool:

@@ -5,6 +5,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from ..core.keyboard import HIGHEST, LOWEST
 from ..core.motion import UNREADABLE
 from ..core.notes import NOTE, Score, make_notes
 from ..errors import ENVIRONMENT, UserError
-from .device import Backend, choose_backend, choose_device, memory_told
+from .device import Backend, choose_backend, choose_device, memory_told, runtime
 from .events import EVENTS, SUSTAIN, Event
 from .files import whole_file
 from .midi import join_spans
@@ -34,7 +35,23 @@ FEW, RARE_S = 20, 20.0
 SILENT = 1e-4  # a window without a sample this loud (-80 dB) is not listened to
 
 
-def transcribe(
+@dataclass(frozen=True)
+class Heard:
+    """The notes of a recording, and what ran the network that found them (see `runtime`).
+
+    That is "" for notes in caches of earlier versions of this extension, which did not say it.
+    """
+
+    score: Score
+    runtime: str
+
+
+def transcribe(samples: np.ndarray, rate: int, **options) -> Score:
+    """The notes that `hear` finds, with its options."""
+    return hear(samples, rate, **options).score
+
+
+def hear(
     samples: np.ndarray,
     rate: int,
     *,
@@ -42,7 +59,7 @@ def transcribe(
     backend: str = "auto",
     cache_dir: Path | None = None,
     on_progress: Callable[[float], None] | None = None,
-) -> Score:
+) -> Heard:
     """The notes and sustain pedal of a piano recording, s from its beginning.
 
     samples float32 [n, channels] or [n]; device auto, cpu, cuda or mps; backend auto, torch or onnx. Results are kept
@@ -59,18 +76,18 @@ def transcribe(
     entry = None
     if cache_dir is not None:
         entry = Path(cache_dir) / f"{_content_hash(sound, half)}.npz"
-    score = _load(entry) if entry else None
-    if score is None:
-        score = listen(sound, device, half, on_progress=on_progress, backend=chosen)
+    heard = _load(entry) if entry else None
+    if heard is None:
+        heard = Heard(listen(sound, device, half, on_progress=on_progress, backend=chosen), runtime(chosen))
         if entry:
-            _save(score, entry)
+            _save(heard, entry)
     if on_progress:
         on_progress(1.0)
-    count, seconds = len(score.notes), len(sound) / RATE
+    count, seconds = len(heard.score.notes), len(sound) / RATE
     if count == 0 or (count < FEW and count < seconds / RARE_S):
-        heard = "No piano notes were" if count == 0 else f"Only {count} notes in {seconds:.0f} s were"
-        raise UserError(f"{heard} found in the sound; choose a recording of a piano.")
-    return score
+        told = "No piano notes were" if count == 0 else f"Only {count} notes in {seconds:.0f} s were"
+        raise UserError(f"{told} found in the sound; choose a recording of a piano.")
+    return heard
 
 
 def _mono(samples: np.ndarray, rate: int) -> np.ndarray:
@@ -206,26 +223,29 @@ def _content_hash(sound: np.ndarray, half: bool) -> str:
     return digest.hexdigest()
 
 
-def _load(entry: Path) -> Score | None:
+def _load(entry: Path) -> Heard | None:
     """A cache entry, None where there is none or it is broken (it is then made anew)."""
     try:
         with np.load(entry, allow_pickle=False) as data:
             notes, pedal = data["notes"], data["pedal"]
+            made_by = data["runtime"] if "runtime" in data else np.array("")
     except (*UNREADABLE, MemoryError):
         return None
     if notes.dtype != NOTE or notes.ndim != 1 or pedal.dtype.kind != "f" or pedal.shape[1:] != (2,):
         return None
+    if made_by.dtype.kind != "U" or made_by.ndim:
+        return None
     finite = all(np.isfinite(times).all() for times in (notes["onset"], notes["offset"], pedal))
     on_piano = ((notes["pitch"] >= LOWEST) & (notes["pitch"] <= HIGHEST)).all()
-    return Score(notes, pedal) if finite and on_piano else None
+    return Heard(Score(notes, pedal), str(made_by)) if finite and on_piano else None
 
 
-def _save(score: Score, entry: Path) -> None:
+def _save(heard: Heard, entry: Path) -> None:
     """Write a cache entry: whole or not at all; UserError when the folder refuses it."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(entry) as file:
-            np.savez_compressed(file, notes=score.notes, pedal=score.pedal)
+            np.savez_compressed(file, notes=heard.score.notes, pedal=heard.score.pedal, runtime=heard.runtime)
     except OSError as error:
         raise UserError(
             f"The transcription cannot be kept in {entry.parent} ({error.strerror or error}); "

@@ -150,7 +150,7 @@ def _told(motion: HandMotion) -> dict:
         "music_seconds": round(motion.duration, 3),
         "seconds": {},
         "peak_memory_mb": None,
-        "versions": versions(),
+        "versions": motion.meta.get("versions", versions({})),  # of what made it then
     }
 
 

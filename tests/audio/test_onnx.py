@@ -16,7 +16,7 @@ from s2c_blender.audio.device import choose_backend, memory_told, open_network
 from s2c_blender.audio.events import continuous_bernoulli_mean
 from s2c_blender.audio.onnx_network import OnnxNetwork
 from s2c_blender.audio.read import RATE, load_audio
-from s2c_blender.audio.transcribe import listen, transcribe
+from s2c_blender.audio.transcribe import hear, listen, transcribe
 from s2c_blender.core.metrics import accuracy
 from s2c_blender.core.notes import Score, make_notes
 from s2c_blender.errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
@@ -169,8 +169,15 @@ def test_both_backends_share_the_cache(tmp_path: Path, monkeypatch, exported):
 
     monkeypatch.setattr(transcription, "listen", once)
     monkeypatch.setattr(transcription, "choose_device", lambda device: ("cpu", False))
-    for backend in ("onnx", "torch"):
-        transcribe(np.ones(RATE, np.float32), RATE, backend=backend, cache_dir=tmp_path)
+    heard = [hear(np.ones(RATE, np.float32), RATE, backend=b, cache_dir=tmp_path) for b in ("onnx", "torch")]
+    assert made == ["onnx"]
+    import onnxruntime
+
+    assert [one.runtime for one in heard] == [f"onnxruntime {onnxruntime.__version__}"] * 2  # it made them, both times
+    (entry,) = tmp_path.iterdir()
+    with np.load(entry) as data:
+        np.savez(entry, notes=data["notes"], pedal=data["pedal"])  # as earlier versions wrote it
+    assert hear(np.ones(RATE, np.float32), RATE, backend="torch", cache_dir=tmp_path).runtime == ""
     assert made == ["onnx"]
 
 

@@ -87,6 +87,16 @@ def test_the_pianist_follows_the_model_and_still_hits_the_keys(midi: Path, model
     assert result.motion.meta["prior"] == bent.meta
 
 
+def test_the_report_names_what_ran_the_networks(midi: Path, model: Path):
+    """Of this job only: PyTorch is loaded in this process, and a kept worker has loaded what earlier jobs needed."""
+    result = generate(Job(str(midi), model=str(model), steps=2, device="cpu", duration=1.0))
+    assert result.report["versions"]["imagining"] == f"torch {torch.__version__}"
+    assert result.motion.meta["versions"] == result.report["versions"]
+    alone = generate(Job(str(midi), generator="pianist", duration=1.0)).report["versions"]
+    assert set(alone) == {"s2c_blender", "python", "numpy"}
+    assert generation.versions()["torch"] == torch.__version__  # of a process whose work is not known
+
+
 def test_a_part_of_a_motion_is_imagined_anew(midi: Path, model: Path, tmp_path: Path, monkeypatch):
     """The part lies within 3 s of the beginning: what the model imagines of it begins there, too."""
     generate(Job(str(midi), generator="pianist")).motion.save(tmp_path / "take.npz")
