@@ -16,7 +16,7 @@ from s2c_blender.audio.device import choose_backend, memory_told, open_network
 from s2c_blender.audio.events import continuous_bernoulli_mean
 from s2c_blender.audio.onnx_network import OnnxNetwork
 from s2c_blender.audio.read import RATE, load_audio
-from s2c_blender.audio.transcribe import hear, listen, transcribe
+from s2c_blender.audio.transcribe import hear, listen
 from s2c_blender.core.metrics import accuracy
 from s2c_blender.core.notes import Score, make_notes
 from s2c_blender.errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
