@@ -18,12 +18,11 @@ from s2c_blender.core.notes import Score
 from s2c_blender.errors import INPUT_FAILED, UserError
 from s2c_blender.model.config import FPS, FrameConfig, ModelConfig
 from s2c_blender.model.features import AHEAD, Recording, window_input
-from training.clips import performer_of
 from training.layout import read_split
 from training.lessons import Lesson, Warn, load_lesson
 from training.mishear import mishear
 
-ANONYMOUS = 0.3  # share of windows of which the model is not told who plays
+ANONYMOUS = 0.3  # share of windows of which the model is not told the style
 LEAST_SPREAD = 0.02  # rad: channels that move less are not blown up to the size of the others
 REACH = 0.9  # of positions within (-1, 1), which the predictor's tanh only just reaches
 LEAST_REACH = 0.1  # m
@@ -50,6 +49,7 @@ class MotionData:
 
     clips: list[Lesson]
     config: ModelConfig
+    codes: list[np.ndarray] | None = None  # a clip's [2, pieces, parts, width], for models that know styles
 
     @classmethod
     def load(
@@ -85,42 +85,48 @@ class MotionData:
         return cls(clips, config)
 
     @cached_property
-    def _ends(self) -> np.ndarray:
+    def ends(self) -> np.ndarray:
         """Running total [clips] of the places where a window can start."""
         return np.cumsum([len(clip) - self.config.window + 1 for clip in self.clips])
 
     def batch(self, step: int, size: int, seed: int = 0, rank: int = 0, misheard: float = 0.0) -> Batch:
         """The `size` windows of a step, from anywhere in the split; of `misheard` of them the notes have errors."""
         rng = np.random.default_rng([seed, step, rank])
-        places, chances = rng.integers(self._ends[-1], size=size), rng.random((size, 2))
+        places, chances = rng.integers(self.ends[-1], size=size), rng.random((size, 3))
         return self._gather(
             [
-                self._window(place, rng if chance[0] < misheard else None, chance[1] < ANONYMOUS)
+                self._window(place, rng if chance[0] < misheard else None, None if chance[1] < ANONYMOUS else chance[2])
                 for place, chance in zip(places, chances, strict=True)
             ]
         )
 
     def windows(self, count: int) -> Batch:
-        """At most `count` windows, evenly spread over the split, with the notes as they are, played by nobody known."""
-        total = self._ends[-1]
+        """At most `count` windows, evenly spread over the split, with the notes as they are, in nobody's style."""
+        total = self.ends[-1]
         places = np.unique(np.linspace(0, total - 1, min(count, total)).astype(int))
-        return self._gather([self._window(place, None, True) for place in places])
+        return self._gather([self._window(place, None, None) for place in places])
 
-    def _window(self, place: int, rng: np.random.Generator | None, anonymous: bool) -> tuple[np.ndarray, ...]:
-        """Heard, positions, poses and valid of the window at a place of all there are; misheard if there is an rng."""
-        number = int(np.searchsorted(self._ends, place, side="right"))
-        clip = self.clips[number]
-        first, frames = int(place - (self._ends[number - 1] if number else 0)), self.config.window
-        score = _near(clip.score, first / FPS - MARGIN, (first + frames) / FPS + MARGIN)
-        recording = Recording(mishear(score, rng) if rng else score, clip.samples, self._manner(clip, anonymous))
+    def _window(self, place: int, rng: np.random.Generator | None, style: float | None) -> tuple[np.ndarray, ...]:
+        """Heard, positions, poses and valid of the window at a place of all there are; misheard if there is an rng.
+
+        `style`: which of its clip's codes tell the style, as a share of them; None: it is not told.
+        """
+        number, first = self.located(place)
+        clip, frames = self.clips[number], self.config.window
+        score = near(clip.score, first / FPS - MARGIN, (first + frames) / FPS + MARGIN)
+        told = None
+        if self.codes and style is not None:
+            codes = self.codes[number]
+            told = codes[:, int(style * codes.shape[1])]
+        recording = Recording(mishear(score, rng) if rng else score, clip.samples, told)
         part = np.s_[:, first : first + frames]
         heard = window_input(self.config, recording, first, frames)
         return heard, clip.positions[part], clip.poses[part], clip.valid[part]
 
-    def _manner(self, clip: Lesson, anonymous: bool) -> np.ndarray:
-        """Who plays the clip, as shares of the performers that the model knows [P]."""
-        known = self.config.audio.performers
-        return np.array([not anonymous and performer_of(clip.name) == name for name in known], float)
+    def located(self, place: int) -> tuple[int, int]:
+        """The clip in which the window at a place of all there are lies, and the frame at which it begins."""
+        number = int(np.searchsorted(self.ends, place, side="right"))
+        return number, int(place - (self.ends[number - 1] if number else 0))
 
     def _gather(self, windows: list[tuple[np.ndarray, ...]]) -> Batch:
         heard, positions, poses, valid = (np.stack(parts) for parts in zip(*windows, strict=True))
@@ -149,7 +155,7 @@ class MotionData:
             pose_scale=tuple(map(_numbers, scale)),
             pose_offset=tuple(_numbers(hand.mean(axis=0, dtype=float)) for hand in poses),
         )
-        return MotionData(self.clips, replace(self.config, frame=frame))
+        return replace(self, config=replace(self.config, frame=frame))
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,7 @@ class Steps(torch.utils.data.Dataset):
         return iter(loader)
 
 
-def _near(score: Score, start: float, end: float) -> Score:
+def near(score: Score, start: float, end: float) -> Score:
     """The notes and pedal that sound in [start, end] (s), times unchanged."""
     notes = score.notes
     inside = (notes["offset"] > start) & (notes["onset"] < end)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A training configuration: the model and how each of its two stages is trained, one JSON file."""
+"""A training configuration: the model and how each of its stages is trained, one JSON file."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ from typing import Any, Literal
 from s2c_blender.errors import BAD_ARGUMENTS, UserError
 from s2c_blender.model.config import ModelConfig, typed
 
-Stage = Literal["positions", "gestures"]
+Stage = Literal["styles", "positions", "gestures"]
 # What of the model's configuration the position predictors depend on.
 HEARD = ("window", "audio", "position", "frame")
 
@@ -54,6 +54,7 @@ class Training:
 
     model: ModelConfig
     fit_frame: bool = False  # fill in the model's scales and offsets from the training split (dataset.fitted)
+    styles: StageSettings = field(default_factory=StageSettings)
     positions: StageSettings = field(default_factory=StageSettings)
     gestures: StageSettings = field(default_factory=StageSettings)
 
@@ -62,6 +63,8 @@ class Training:
         model = json.loads(self.model.to_json())
         if stage == "positions":
             model = {name: model[name] for name in HEARD}
+        elif stage == "styles":
+            model = {"window": model["window"], "frame": model["frame"]["kind"], "style": model["audio"]["style"]}
         return {"stage": stage, "model": model, "fit_frame": self.fit_frame, "settings": asdict(getattr(self, stage))}
 
 

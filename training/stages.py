@@ -177,11 +177,15 @@ def trained_predictors(folder: Path, config: ModelConfig) -> PositionStage:
 
 
 def sampled(folder: Path, data: MotionData, device: str) -> dict[str, float]:
-    """What a model folder makes of the beginnings of some clips: its motion's mean acceleration over the truth's, and
+    """What a model folder makes of the beginnings of some clips, in their style if it knows styles: its motion's mean acceleration over the truth's, and
     the mean FGD (rad^2), of each hand."""
     generator = Generator(folder, device=device)
-    clips = [data.clips[i] for i in np.unique(np.linspace(0, len(data.clips) - 1, SAMPLED_CLIPS).astype(int))]
-    found = [_compared(generator, clip, seed) for seed, clip in enumerate(clips)]
+    chosen = np.unique(np.linspace(0, len(data.clips) - 1, SAMPLED_CLIPS).astype(int))
+    styles = [data.codes[i].mean(axis=1) if data.codes else None for i in chosen]
+    found = [
+        _compared(generator, data.clips[i], style, seed)
+        for seed, (i, style) in enumerate(zip(chosen, styles, strict=True))
+    ]
     ours, true, fgd = np.array(found).transpose(1, 2, 0).mean(axis=-1)  # [2] each
     told: dict[str, float] = {}
     for hand, name in enumerate(HANDS):
@@ -189,10 +193,12 @@ def sampled(folder: Path, data: MotionData, device: str) -> dict[str, float]:
     return told
 
 
-def _compared(generator: Generator, clip: Lesson, seed: int) -> tuple[list[float], list[float], list[float]]:
+def _compared(
+    generator: Generator, clip: Lesson, style: np.ndarray | None, seed: int
+) -> tuple[list[float], list[float], list[float]]:
     """Mean acceleration of the model's and of the true poses, and FGD, of each hand in a clip's first window."""
     frames = generator.config.window
-    _, poses = generator.generate(Recording(clip.score, clip.samples), frames, seed)
+    _, poses = generator.generate(Recording(clip.score, clip.samples, style), frames, seed)
     true = clip.poses[:, :frames]
     return (
         [second_differences(hand).mean() for hand in poses],

@@ -2,44 +2,36 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Training of a model, one command a stage; see README.md.
 
-python -m training.train positions CONFIG --data DIR --out RUN
-python -m training.train gestures CONFIG --data DIR --positions RUN --out RUN2
+python -m training.train styles CONFIG --data DIR --out RUN0
+python -m training.train positions CONFIG --data DIR --styles RUN0 --out RUN1
+python -m training.train gestures CONFIG --data DIR --positions RUN1 --out RUN2
 """
 
 import argparse
 import json
-import math
 import sys
-import time
 import zlib
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.parallel import DistributedDataParallel
 
 from s2c_blender.audio.device import memory_told
-from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED, UserError
+from s2c_blender.errors import BAD_ARGUMENTS, UserError
 from s2c_blender.model.config import FPS, ModelConfig
-from s2c_blender.model.weights import read_config, save_model
+from s2c_blender.model.style_encoder import StyleEncoder
+from s2c_blender.model.weights import STYLE, load_into, load_state, read_config
 from s2c_blender.outputs import check_folder
 from training import checkpoint
-from training.average import average_into, averaged
-from training.curves import Curves
-from training.dataset import Batch, MotionData, Steps, print_warning
+from training.dataset import MotionData, print_warning
 from training.processes import Place, joined, precision_warning, threads
-from training.settings import HEARD, Stage, StageSettings, Training, read_training
-from training.signals import stop_asked
-from training.stages import VALIDATION_WINDOWS, GestureStage, PositionStage, sampled, trained_predictors
-
-MODEL = "model"  # folder of a run with what it has learned so far
-TOLD_EVERY = 100  # steps
+from training.run import MODEL, Networks, Run
+from training.settings import HEARD, Stage, Training, read_training
+from training.stages import GestureStage, PositionStage, trained_predictors
+from training.style_data import PieceData, codes_of_clip, write_performers
+from training.style_vae import StyleStage
 
 
 @dataclass(frozen=True)
@@ -50,7 +42,8 @@ class Job:
     training: Training
     data: Path
     out: Path
-    positions: Path | None = None  # run of the first stage, for the second
+    styles: Path | None = None  # run of the style encoder, for the positions of a model that knows styles
+    positions: Path | None = None  # run of the positions, for the gestures
     hubert: Path | None = None  # for models that listen to sound
     cache: Path | None = None  # of converted clips; None: in the data folder
     workers: int = 0  # processes that prepare batches, besides the one that trains
@@ -67,12 +60,17 @@ def train(job: Job, place: Place) -> int:
     if not place.rank and (slow := precision_warning(place.device, settings.precision)):
         print_warning(slow)
     config, predictors = _begun(job)
+    styles_of = _styles_of(job, config)
     wanted = job.training.of(job.stage)
-    if predictors:
-        wanted["positions"] = checkpoint.checksum(dict(predictors.named_parameters()))
+    encoder = _encoder(styles_of, config).to(place.device) if styles_of else None
+    for name, networks in (("styles", encoder), ("positions", predictors)):
+        if networks:
+            wanted[name] = checkpoint.checksum({n: v.cpu() for n, v in networks.named_parameters()})
     found = checkpoint.load_last(job.out, print_warning)
     if found and found.told["run"] != wanted:
-        raise UserError(f"{job.out} holds a run of another configuration, stage or positions: choose another folder.")
+        raise UserError(
+            f"{job.out} holds a run of another configuration, stage, styles or positions: choose another folder."
+        )
     data = _load(job, config, place)
     learned_from = fingerprint(data)
     if found and found.told["data"] != learned_from:
@@ -87,23 +85,69 @@ def train(job: Job, place: Place) -> int:
     if found:
         config = replace(config, frame=ModelConfig.from_json(found.told["model"]).frame)
         data = replace(data, config=config)
-    elif job.training.fit_frame and predictors is None:
+    elif job.training.fit_frame and job.stage == "positions":
         data = data.fitted()
         config = data.config
+    valid = None if place.rank else MotionData.load(job.data, "valid", config, job.cache)
+    if encoder:
+        data, valid = (split and replace(split, codes=_codes(encoder, split)) for split in (data, valid))
     torch.manual_seed(settings.seed)
-    if predictors is None:
-        networks: PositionStage | GestureStage = PositionStage(config)
-        if not found:
-            networks.begin_from(job.hubert)
-    else:
-        networks = GestureStage(config, predictors)
+    networks = _networks(job, config, predictors, data, begun=found is not None)
+    if job.stage == "styles":
+        data, valid = PieceData(data), valid and PieceData(valid)
     with memory_told(place.device):
         told = {"run": wanted, "data": learned_from, "model": config.to_json()}
-        run = _Run(job, settings, place, config, networks.to(place.device), told)
+        run = Run(job.out, settings, place, config, networks.to(place.device), told, styles_of)
         if found:
             checkpoint.restore(found, run.networks, run.average, run.optimiser)
-        run.go(data, found.step if found else 0)
+        run.go(data, valid, found.step if found else 0, job.workers)
+        if job.stage == "styles" and not place.rank:
+            write_performers(job.out / MODEL, data.clips, _codes(run.average.encoder, data.motion))
     return learned_from
+
+
+def _networks(
+    job: Job, config: ModelConfig, predictors: PositionStage | None, data: MotionData, begun: bool
+) -> Networks:
+    """What is to be trained; with first weights unless the run was `begun` before."""
+    if job.stage == "gestures":
+        return GestureStage(config, predictors)
+    networks = PositionStage(config) if job.stage == "positions" else StyleStage(config.audio.style)
+    if not begun and job.stage == "positions":
+        networks.begin_from(job.hubert)
+    elif not begun:
+        networks.begin_from(*PieceData(data).usual())
+    return networks
+
+
+def _codes(encoder: StyleEncoder, data: MotionData) -> list[np.ndarray]:
+    """The style codes of all clips."""
+    return [codes_of_clip(encoder, clip) for clip in data.clips]
+
+
+def _styles_of(job: Job, config: ModelConfig) -> Path | None:
+    """The model folder with the encoder of styles; None for models that know none, and where it is to be trained."""
+    if config.audio.style.codes == "none":
+        if job.stage == "styles":
+            raise UserError("This configuration's model knows no styles: give it audio.style.codes.", BAD_ARGUMENTS)
+        return None
+    if job.stage == "styles":
+        return None
+    if job.stage == "gestures":
+        return job.positions / MODEL
+    if job.styles is None:
+        raise UserError(
+            "This model knows styles: name the run that trained their encoder with --styles.", BAD_ARGUMENTS
+        )
+    return job.styles / MODEL
+
+
+def _encoder(folder: Path, config: ModelConfig) -> StyleEncoder:
+    """The trained style encoder of a model folder; UserError when it is not there or of other sizes."""
+    with torch.device("meta"):
+        encoder = StyleEncoder(config.audio.style)
+    load_into(encoder, load_state(folder, STYLE, "encoder."))
+    return encoder.requires_grad_(False).eval()
 
 
 def fingerprint(data: MotionData) -> int:
@@ -112,9 +156,9 @@ def fingerprint(data: MotionData) -> int:
 
 
 def _begun(job: Job) -> tuple[ModelConfig, PositionStage | None]:
-    """The model's configuration, and for the second stage the first one's networks and the frame it found."""
+    """The model's configuration, and for gestures the position predictors and the frame it found."""
     config = job.training.model
-    if job.stage == "positions":
+    if job.stage != "gestures":
         return config, None
     if job.positions is None:
         raise UserError(
@@ -150,150 +194,15 @@ def _nothing(sentence: str) -> None:
     """For warnings that another process gives."""
 
 
-class _Run:
-    """A stage in training."""
-
-    def __init__(
-        self,
-        job: Job,
-        settings: StageSettings,
-        place: Place,
-        config: ModelConfig,
-        networks: PositionStage | GestureStage,
-        told: dict[str, Any],
-    ):
-        """`told`: what checkpoints say besides."""
-        self.job, self.settings, self.place, self.config = job, settings, place, config
-        self.networks, self.told = networks, told
-        trained = [value for value in networks.parameters() if value.requires_grad]
-        matrices = [value for value in trained if sum(n > 1 for n in value.shape) > 1]
-        others = [value for value in trained if sum(n > 1 for n in value.shape) <= 1]
-        groups = [
-            {"params": matrices, "weight_decay": settings.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
-        self.average = averaged(networks)
-
-    def go(self, data: MotionData, done: int) -> None:
-        """All steps from `done` on."""
-        settings, place = self.settings, self.place
-        model = DistributedDataParallel(self.networks) if place.world > 1 else self.networks
-        batches = Steps(data, settings.batch, settings.seed, place.rank, settings.mishear)
-        first = place.rank == 0
-        if first:
-            valid = MotionData.load(self.job.data, "valid", self.config, self.job.cache)
-            curves = Curves(self.job.out / "curves.csv", done)
-        kept = done
-        with stop_asked() as stop:
-            begun = time.perf_counter()
-            for step, batch in enumerate(batches.from_step(done, settings.steps, self.job.workers), done + 1):
-                row = self._step(model, step, batch, bool(stop))
-                row["seconds"], begun = time.perf_counter() - begun, time.perf_counter()
-                stopping = row.pop("stopping")
-                last = stopping or step == settings.steps
-                if first:
-                    curves.add(step, "train", **row)
-                    if step % TOLD_EVERY == 0 or last:
-                        _tell(step, settings.steps, row)
-                    if not stopping and (step % settings.validate_every == 0 or last):
-                        found = self.validate(valid)
-                        curves.add(step, "valid", **found)
-                        _tell(step, settings.steps, found)
-                        begun = time.perf_counter()
-                    if step % settings.keep_every == 0 or last:
-                        self.keep(step)
-                        kept = step
-                if stopping:
-                    told = f"Stopped after step {step} of {settings.steps}: the same command goes on from there."
-                    raise UserError(told, CANCELLED)
-        if first and kept == done:  # it was trained to its end before
-            self._write_model()
-
-    def _step(self, model: nn.Module, step: int, batch: Batch, stop: bool) -> dict[str, float]:
-        """Step number `step` (from 1): what its row of the curves says, and whether a process was asked to stop."""
-        settings, place = self.settings, self.place
-        words = np.random.SeedSequence([settings.seed, step, place.rank]).generate_state(2, np.uint32)
-        torch.manual_seed(int(words[0]) << 32 | int(words[1]))  # of dropout, noise and diffusion steps
-        rate = learning_rate(settings, step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.networks.train()
-        with self._autocast(), self._attention():
-            losses = model(Batch(*(part.to(place.device, non_blocking=True) for part in batch)))
-        self.optimiser.zero_grad()
-        losses.sum().backward()
-        norm = nn.utils.clip_grad_norm_(self.networks.parameters(), settings.clip)
-        left, right, size, stopping = self._agreed(torch.stack([*losses.detach(), norm, losses.new_tensor(stop)]))
-        if not math.isfinite(left + right + size):
-            raise UserError(
-                f"The loss is no number any more at step {step}: lower the learning rate of the configuration, "
-                "and begin in another folder."
-            )
-        self.optimiser.step()
-        average_into(self.average, self.networks, settings.average, step)
-        return {"left": left, "right": right, "learning_rate": rate, "norm": size, "stopping": stopping > 0}
-
-    def _agreed(self, numbers: Tensor) -> list[float]:
-        """The mean of numbers [n] over all processes: all see the same ones and so do the same."""
-        if self.place.world > 1:
-            dist.all_reduce(numbers)
-            numbers /= self.place.world
-        return numbers.tolist()
-
-    def _autocast(self) -> torch.autocast:
-        half = self.settings.precision == "bfloat16"
-        return torch.autocast(self.place.device.split(":")[0], torch.bfloat16, enabled=half)
-
-    def _attention(self) -> AbstractContextManager:
-        """On processors PyTorch's fused attention is slower in bfloat16 than its parts, backwards three times."""
-        return sdpa_kernel(SDPBackend.MATH) if self.place.device == "cpu" else nullcontext()
-
-    def validate(self, valid: MotionData) -> dict[str, float]:
-        """Write the averaged model and measure it on the validation split."""
-        self._write_model()
-        windows = valid.windows(VALIDATION_WINDOWS)
-        size = self.settings.batch
-        batches = [
-            Batch(*(part[first : first + size].to(self.place.device) for part in windows))
-            for first in range(0, len(windows.valid), size)
-        ]
-        with self._autocast():
-            found = self.average.validate(batches, self.config)
-        if self.job.stage == "gestures":
-            found |= sampled(self.job.out / MODEL, valid, self.place.device)
-        return found
-
-    def _write_model(self) -> None:
-        save_model(self.job.out / MODEL, self.config, self.average.state())
-
-    def keep(self, step: int) -> None:
-        """Write a checkpoint."""
-        tensors = checkpoint.state_of(self.networks, self.average, self.optimiser)
-        checkpoint.save(self.job.out, step, tensors, self.told)
-
-
-def learning_rate(settings: StageSettings, step: int) -> float:
-    """The rate of a step (from 1): a linear rise, then a cosine down to a twentieth of the highest."""
-    if step <= settings.warmup:
-        return settings.learning_rate * step / settings.warmup
-    part = (step - settings.warmup) / max(settings.steps - settings.warmup, 1)
-    return settings.learning_rate * (0.05 + 0.95 * 0.5 * (1.0 + math.cos(math.pi * part)))
-
-
-def _tell(step: int, steps: int, row: dict[str, float]) -> None:
-    told = "  ".join(f"{name} {value:.4g}" for name, value in row.items())
-    print(f"step {step}/{steps}  {told}", flush=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The command line; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.train", description="Train one stage of a model.")
-    parser.add_argument("stage", choices=("positions", "gestures"))
+    parser.add_argument("stage", choices=("styles", "positions", "gestures"))
     parser.add_argument("config", type=Path, help="training configuration, as in training/configs")
     parser.add_argument("--data", type=Path, required=True, help="folder of clips in the layout of PianoMotion10M")
     parser.add_argument("--out", type=Path, required=True, help="folder of this run; a run there goes on")
-    parser.add_argument("--positions", type=Path, help="run of the first stage, for the second")
+    parser.add_argument("--styles", type=Path, help="run of the styles, for the positions of a model that knows them")
+    parser.add_argument("--positions", type=Path, help="run of the positions, for the gestures")
     parser.add_argument("--hubert", type=Path, help="folder of a trained HuBERT, for models that listen to sound")
     parser.add_argument("--cache", type=Path, help="folder for converted clips (default: cache in the data folder)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
@@ -303,9 +212,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         torch.set_num_threads(given.threads)
         training = read_training(given.config)
-        job = Job(
-            given.stage, training, given.data, given.out, given.positions, given.hubert, given.cache, given.workers
-        )
+        options = {name: getattr(given, name) for name in ("styles", "positions", "hubert", "cache", "workers")}
+        job = Job(given.stage, training, given.data, given.out, **options)
         with joined(given.device) as place:
             train(job, place)
     except UserError as error:

@@ -24,12 +24,22 @@ CausalBias = Literal["never", "always", "batch of one"]
 
 
 @dataclass(frozen=True)
+class StyleConfig:
+    """How it is told in which style the parts of a hand move (style_encoder.py, after MimicParts)."""
+
+    codes: Literal["none", "parts", "hand"] = "none"  # "hand": one code for all its parts
+    width: int = 8  # numbers of a code
+    hidden: int = 64  # channels of the encoder that finds it in a motion
+
+
+@dataclass(frozen=True)
 class AudioConfig:
     """Waveform or notes -> features [frames, C] at 30 fps."""
 
     encoder: Literal["hubert", "notes"] = "notes"  # the release: "hubert"
     hubert: dict = field(default_factory=dict)  # for "hubert": HubertConfig of transformers, as it prints itself
-    performers: tuple[str, ...] = ()  # for "notes": those whose manner the model knows
+    cues: bool = False  # for "notes": rhythm and emotion in each frame (cues.py) ...
+    style: StyleConfig = field(default_factory=StyleConfig)  # ... and the style that is asked for
     width: int = 128  # for "notes": learned channels beside the finger roll itself ...
     layers: int = 4  # ... and convolutions that make them, each looking twice as far as the one before
 
@@ -84,6 +94,8 @@ class GestureConfig:
     guide: Literal["both", "own"] = "both"  # whose positions the hand is shown; its own come first
     guide_scale: float = 1.0  # they are shown times this: millimetres would be lost beside the other channels
     wrist: bool = False  # three more channels: where the wrist is besides the predicted position
+    part_aware: bool = False  # each part of the hand attends to the cues in its own style (part_aware.py) ...
+    part_width: int = 32  # ... in so many channels
     refiner: RefinerConfig = field(default_factory=RefinerConfig)
     attention_heads: int = 4
     attention_head_dim: int = 32
@@ -186,6 +198,18 @@ class ModelConfig:
                 "refiner.dropout must be at least 0 and below 1",
             ),
             (diffusion.clamp <= 0, "diffusion.clamp must be above 0"),
+            (
+                self.audio.encoder != "notes" and (self.audio.cues or self.audio.style.codes != "none"),
+                'audio.cues and audio.style need notes: audio.encoder must be "notes"',
+            ),
+            (
+                gesture.part_aware and not (self.audio.cues and self.audio.style.codes != "none"),
+                "gesture.part_aware needs audio.cues and the codes of audio.style",
+            ),
+            (
+                gesture.part_aware and gesture.streams == "single",
+                "gesture.part_aware needs a network for each hand",
+            ),
             (
                 self.audio.encoder == "hubert" and (type(hidden) is not int or hidden < 1),
                 f"audio.hubert must have a hidden_size of at least 1, not {hidden!r}",

@@ -10,6 +10,8 @@ from ..audio.read import resample_blocks
 from ..core.keyboard import HIGHEST, is_black, key_x
 from ..core.notes import Score
 from .config import FPS, AudioConfig, ModelConfig
+from .cues import CUES, OF_HAND, cues
+from .parts import codes_of
 
 HALF_KEYBOARD = float(key_x(HIGHEST))  # m, from the middle to the last key
 OF_FINGER = 8  # stroke; held, key, colour; how near the next key is, and which; how near the last one, and which
@@ -26,21 +28,26 @@ class Recording:
 
     score: Score
     samples: np.ndarray | None = None
-    manner: np.ndarray | None = None  # [P] shares of the performers that the model knows; None: nobody's in particular
+    style: np.ndarray | None = None  # [2, parts, width] codes of the style; None: nobody's in particular
+    expression: float = 1.0  # how much the hands respond to rhythm and emotion, 1 as the performers do
 
 
 def window_input(config: ModelConfig, recording: Recording, first: int, frames: int) -> np.ndarray:
     """What an audio encoder (encoders.py) gets for the frames [first, first + frames), float32.
 
-    "notes": the finger roll and in each frame the manner, [frames, notes_width]. "hubert": the samples
-    [frames * AUDIO_RATE / FPS] of the recording's normalised sound, then silence.
+    "notes": the finger roll, then where the model knows them the cues and in every frame the style's codes, the left
+    hand's first, each followed by a 1, or zeros for nobody's in particular; [frames, notes_width]. "hubert": the
+    samples [frames * AUDIO_RATE / FPS] of the recording's normalised sound, then silence.
 
     Raises ValueError when the configured encoder needs sound and the recording has none.
     """
-    if config.audio.encoder == "notes":
-        manner = np.zeros(len(config.audio.performers)) if recording.manner is None else recording.manner
-        roll = finger_roll(recording.score, first, frames)
-        return np.concatenate([roll, np.tile(manner.astype(np.float32), (frames, 1))], axis=1)
+    audio = config.audio
+    if audio.encoder == "notes":
+        told = [finger_roll(recording.score, first, frames)]
+        if audio.cues:
+            told.append(recording.expression * cues(recording.score, first, frames))
+        told.append(np.tile(told_style(audio, recording.style).ravel(), (frames, 1)))
+        return np.concatenate(told, axis=1, dtype=np.float32)
     if recording.samples is None:
         raise ValueError("this model listens to sound, and the recording has only notes")
     start, length = first * AUDIO_RATE // FPS, frames * AUDIO_RATE // FPS
@@ -50,7 +57,31 @@ def window_input(config: ModelConfig, recording: Recording, first: int, frames: 
 
 def notes_width(audio: AudioConfig) -> int:
     """Channels of what `window_input` gives an encoder of notes."""
-    return NOTE_FEATURES + len(audio.performers)
+    return NOTE_FEATURES + audio.cues * CUES + 2 * style_width(audio)
+
+
+def style_width(audio: AudioConfig) -> int:
+    """Channels that tell the style of one hand: its parts' codes, and of each whether it is known."""
+    return codes_of(audio.style) * (audio.style.width + 1)
+
+
+def told_style(audio: AudioConfig, codes: np.ndarray | None) -> np.ndarray:
+    """Codes [2, parts, width] as networks get them, [2, parts, width + 1] float32; a part that is not a number (nan)
+    moves in nobody's style in particular."""
+    told = np.zeros((2, codes_of(audio.style), audio.style.width + 1), np.float32)
+    if codes is not None:
+        known = np.isfinite(codes).all(axis=2)
+        told[known, :-1], told[known, -1] = codes[known], 1.0
+    return told
+
+
+def of_hand(audio: AudioConfig, side: int) -> tuple[list[int], list[int]]:
+    """Channels of a window's notes that tell a hand's cues, its own and the shared ones, and its style."""
+    begin, width = NOTE_FEATURES + CUES, style_width(audio)
+    own = range(NOTE_FEATURES + side * OF_HAND, NOTE_FEATURES + (side + 1) * OF_HAND)
+    return [*own, *range(NOTE_FEATURES + 2 * OF_HAND, begin)], [
+        *range(begin + side * width, begin + (side + 1) * width)
+    ]
 
 
 def finger_roll(score: Score, first: int, frames: int) -> np.ndarray:

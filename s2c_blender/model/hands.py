@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
+from ..core.notes import LEFT, RIGHT
 from .config import GestureConfig, ModelConfig
-from .encoders import features_width
 from .unet import GestureNet
 
 
 class Condition(NamedTuple):
     """What a window's denoising depends on besides the noisy motion; made once a window."""
 
-    audio: Tensor  # [B, 2, condition, N], each hand's refined features
+    audio: Tensor  # [B, 2, C, N], each hand's refined features, cues and style (GestureNet.refine)
     guide: Tensor  # [B, 2, 6 or 3, N], positions, own hand first
 
 
@@ -28,8 +28,7 @@ class DualStream(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
-        self.left = GestureNet(config.gesture, features_width(config.audio))
-        self.right = GestureNet(config.gesture, features_width(config.audio))
+        self.left, self.right = (GestureNet(config.gesture, config.audio, side) for side in (LEFT, RIGHT))
 
     def condition(self, features: Tensor, positions: Tensor) -> Condition:
         """features [B, 2, N, F] and positions [B, 2, N, 3] in (-1, 1), a hand each -> what `forward` needs."""
@@ -54,7 +53,7 @@ class SingleStream(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         both = replace(config.gesture, channels=2 * config.gesture.outputs, guide="both", wrist=False)
-        self.left = GestureNet(both, 2 * features_width(config.audio))
+        self.left = GestureNet(both, config.audio, LEFT, heard=2)
 
     def condition(self, features: Tensor, positions: Tensor) -> Condition:
         """As DualStream's, but for both hands together: audio [B, condition, N], guide [B, 6, N]."""

@@ -7,9 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .config import GestureConfig
+from .config import AudioConfig, GestureConfig
+from .encoders import features_width
+from .features import of_hand
 from .fusion import CrossAttention, HandCoordinatedAsymmetricAttention
 from .layers import FullAttention, LinearAttention, Refiner, ResnetBlock, time_embedding
+from .part_aware import PartAware, PartAwareOutput
 
 FUSIONS = {"cross": CrossAttention, "hcaa": HandCoordinatedAsymmetricAttention}
 PLACES = {"before middle": 0, "after attention": 2, "after middle": 3}  # blocks of the middle before the hands meet
@@ -22,6 +25,7 @@ class Descent(NamedTuple):
     skips: list[Tensor]  # [B, C, T], finest first
     stem: Tensor  # [B, dim, N]
     time: Tensor  # [B, E], the embedded diffusion step
+    style: Tensor  # [B, S] the style's codes; of networks that are not part-aware nothing, S = 0
 
 
 class GestureNet(nn.Module):
@@ -31,9 +35,10 @@ class GestureNet(nn.Module):
     are exchanged.
     """
 
-    def __init__(self, config: GestureConfig, features: int):
-        """`features`: width of the audio encoder's output."""
+    def __init__(self, config: GestureConfig, audio: AudioConfig, side: int, heard: int = 1):
+        """`heard`: of how many audio encoders it gets the features side by side."""
         super().__init__()
+        features = heard * features_width(audio)
         self.config = config
         dim, embedding = config.dim, 4 * config.dim
         widths = [dim, *(dim * mult for mult in config.dim_mults)]
@@ -68,16 +73,27 @@ class GestureNet(nn.Module):
             self.ups.append(nn.ModuleList([*blocks, LinearAttention(out, *heads), change]))
         self.last = ResnetBlock(2 * dim, dim, embedding)
         self.out = nn.Conv1d(dim, config.outputs, 1)
+        self._cues, self._style = of_hand(audio, side) if config.part_aware else ([], [])
+        if config.part_aware:
+            self.part_aware = PartAware(config, audio.style, len(self._cues), embedding)
+            self.part_out = PartAwareOutput(config, audio.style)
 
     def refine(self, features: Tensor) -> Tensor:
-        """Audio features [B, N, F] -> the hand's own view of them [B, condition, N]."""
-        return self.refiner(self.condition_in(features)).transpose(1, 2)
+        """Audio features [B, N, F] -> the hand's view of them, then its cues and its style [B, condition + C, N]."""
+        refined = self.refiner(self.condition_in(features))
+        return torch.cat([refined, features[..., self._cues + self._style]], dim=2).transpose(1, 2)
 
     def down(self, x: Tensor, t: Tensor, condition: Tensor, guide: Tensor) -> Descent:
-        """Noisy poses x [B, channels, N] at steps t [B], refined condition, positions [B, 3 or 6, N] own hand first."""
+        """Noisy poses x [B, channels, N] at steps t [B], what `refine` gave, positions [B, 3 or 6, N], own first."""
+        sizes = [self.config.condition, len(self._cues), len(self._style)]
+        condition, cues, style = condition.split(sizes, dim=1)
+        style = style[..., 0]  # is the same in all frames
         noisy = self.noise_in(x.transpose(1, 2)).transpose(1, 2)
-        x = stem = self.stem(torch.cat([condition, noisy, guide], dim=1))
+        stem = self.stem(torch.cat([condition, noisy, guide], dim=1))
         time = self.time(time_embedding(t, self.config.dim).to(x.dtype))
+        if self.config.part_aware:
+            stem = stem + self.part_aware(x, time, cues, style)
+        x = stem
         skips = []
         for block1, block2, attention, change in self.downs:
             x = block1(x, time)
@@ -86,7 +102,7 @@ class GestureNet(nn.Module):
             skips.append(x)
             x = change(x)
         x = self._middle(x, time, 0, self._blocks_before)
-        return Descent(x, skips, stem, time)
+        return Descent(x, skips, stem, time, style)
 
     def fuse(self, own: Descent, other: Descent) -> Tensor:
         """The bottleneck [B, M, n] after both hands have met in it."""
@@ -113,4 +129,5 @@ class GestureNet(nn.Module):
             x = block1(torch.cat([x, skips.pop()], dim=1), time)
             x = block2(torch.cat([x, skips.pop()], dim=1), time)
             x = change(attention(x))
-        return self.out(self.last(torch.cat([x, own.stem], dim=1), time))
+        x = self.last(torch.cat([x, own.stem], dim=1), time)
+        return self.part_out(x, own.style, self.out) if self.config.part_aware else self.out(x)

@@ -1,6 +1,9 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Model folders: `config.json`, `left.safetensors` and `right.safetensors`, written whole and read piece by piece."""
+"""Model folders: `config.json`, `left.safetensors` and `right.safetensors`, written whole and read piece by piece.
+
+Those that know styles have `style.safetensors`, the encoder, and `performers.json`, the codes of named performers.
+"""
 
 import json
 import os
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 CONFIG = "config.json"
 HANDS = ("left", "right")
 ONNX = ("position.onnx", "gesture.onnx")  # what tools/onnx_export.py makes of them, for computers without PyTorch
+STYLE, PERFORMERS = "style", "performers.json"
+STYLE_FILES = (f"{STYLE}.safetensors", PERFORMERS)
 SMALL = 200e6  # bytes: networks up to this run on one thread
 READ_AT_ONCE = 64  # tensors: how many stay mapped while they are cast
 
@@ -39,15 +44,23 @@ def packages_told() -> Iterator[None]:
 
 
 def save_model(
-    folder: Path, config: ModelConfig, states: Mapping[str, Mapping[str, "torch.Tensor"]], *, half: bool = False
+    folder: Path,
+    config: ModelConfig,
+    states: Mapping[str, Mapping[str, "torch.Tensor"]],
+    *,
+    half: bool = False,
+    styles_of: Path | None = None,
 ) -> None:
     """Write a model folder as a whole, in the place of an older one; states: "left" and "right" -> name -> tensor.
 
-    `half` stores float16. Raises UserError when the folder cannot be written or holds something else.
+    `half` stores float16; `styles_of` is a model folder whose encoder of styles and named performers this one gets too.
+    Raises UserError when the folder cannot be written or holds something else.
     """
     with new_folder(folder) as part:
-        for hand in HANDS:
-            write_hand(part, hand, states[hand], half=half)
+        for hand, state in states.items():
+            write_hand(part, hand, state, half=half)
+        for name in STYLE_FILES if styles_of else ():
+            shutil.copyfile(styles_of / name, part / name)
         write_config(part, config)
 
 
@@ -79,7 +92,7 @@ def _replaceable(folder: Path) -> bool:
     """Whether a folder is empty, or a model of ours of any version, also a damaged one, and nothing besides."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
     exported = {name + end for name in ONNX for end in ("", ".sha256")}
-    if not names or not names <= {CONFIG, *exported, *(f"{hand}.safetensors" for hand in HANDS)}:
+    if not names or not names <= {CONFIG, *exported, *STYLE_FILES, *(f"{hand}.safetensors" for hand in HANDS)}:
         return not names
     try:
         return isinstance(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["format"], int)

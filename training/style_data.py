@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pieces of clips for training the style encoder (style_vae.py), and the codes that it finds in clips."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from s2c_blender.core.style import PARTS
+from s2c_blender.model.config import FPS
+from s2c_blender.model.seen import SEGMENT, seen_in, segments
+from s2c_blender.model.style_encoder import StyleEncoder
+from s2c_blender.model.weights import PERFORMERS
+from s2c_blender.outputs import whole_file
+
+from .clips import performer_of
+from .dataset import MARGIN, MotionData, near
+from .lessons import Lesson
+from .performers import MIXED
+from .style_vae import Pieces
+
+SHORTEST = 2 * FPS  # frames of a piece of which codes are made; the longest are a window
+FITTED = 500  # pieces of which mean and spread are taken
+
+
+@dataclass(frozen=True)
+class PieceData:
+    """Pieces of the clips of a split."""
+
+    motion: MotionData
+
+    @property
+    def clips(self) -> list[Lesson]:
+        """All there are."""
+        return self.motion.clips
+
+    def batch(self, step: int, size: int, seed: int = 0, rank: int = 0, misheard: float = 0.0) -> Pieces:
+        """`size` pairs of pieces, each from one hand of one clip; `misheard` is for other kinds of data."""
+        rng = np.random.default_rng([seed, step, rank])
+        return self._pairs(rng.integers(self.motion.ends[-1], size=size), rng)
+
+    def windows(self, count: int) -> Pieces:
+        """`count` pairs, evenly spread over the split, the same each time."""
+        return self._pairs(np.linspace(0, self.motion.ends[-1] - 1, count).astype(int), np.random.default_rng(0))
+
+    def _pairs(self, places: np.ndarray, rng: np.random.Generator) -> Pieces:
+        """The first of each pair from near a place, the second from anywhere in its clip."""
+        length = int(rng.integers(SHORTEST, self.motion.config.window + 1))
+        sides = rng.integers(2, size=len(places))
+        shown, wanted = [], []
+        for place, side in zip(places, sides, strict=True):
+            number, first = self.motion.located(place)
+            clip = self.clips[number]
+            shown.append(piece(clip, side, first, length))
+            wanted.append(piece(clip, side, int(rng.integers(len(clip) - SEGMENT + 1)), SEGMENT))
+        return Pieces(*(torch.from_numpy(np.stack(part)) for part in (shown, wanted)), torch.from_numpy(sides))
+
+    def usual(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and spread of what is seen [SEEN], of pieces from all over the split; where nothing varies, spread 1."""
+        rng = np.random.default_rng(0)
+        some = []
+        for place in np.linspace(0, self.motion.ends[-1] - 1, FITTED).astype(int):
+            number, first = self.motion.located(place)
+            some.append(piece(self.clips[number], int(rng.integers(2)), first, SEGMENT))
+        seen = np.concatenate(some).astype(float)
+        spread = seen.std(axis=0)
+        return seen.mean(axis=0), np.where(spread > 1e-4, spread, 1.0)
+
+
+def piece(clip: Lesson, side: int, first: int, length: int) -> np.ndarray:
+    """What is seen of a hand in the frames [first, first + length) of a clip, [length, SEEN]."""
+    part = slice(first, first + length)
+    score = near(clip.score, first / FPS - MARGIN, (first + length) / FPS + MARGIN)
+    return seen_in(clip.positions[side, part], clip.poses[side, part], score, side, first)
+
+
+@torch.inference_mode()
+def codes_of_clip(encoder: StyleEncoder, clip: Lesson) -> np.ndarray:
+    """Codes of a clip's hands in pieces of SEGMENT frames, [2, pieces, parts, width] float32."""
+    device = encoder.offset.device
+    seen = [segments(piece(clip, side, 0, len(clip))) for side in (0, 1)]
+    found = encoder(torch.from_numpy(np.concatenate(seen)).to(device))[0].cpu().numpy()
+    return found.reshape(2, -1, *found.shape[1:])
+
+
+def write_performers(folder: Path, clips: list[Lesson], codes: list[np.ndarray]) -> None:
+    """Write the mean codes of every named performer of clips, of both hands together, into a model folder."""
+    found = defaultdict(list)
+    for clip, of_clip in zip(clips, codes, strict=True):
+        flat = of_clip.reshape(-1, *of_clip.shape[2:])
+        found[performer_of(clip.name)].append(flat)
+    found.pop(MIXED, None)
+    parts = PARTS if next(iter(codes)).shape[2] > 1 else ("all",)
+    told = {
+        name: dict(zip(parts, np.concatenate(of).mean(axis=0, dtype=float).round(4).tolist(), strict=True))
+        for name, of in sorted(found.items())
+    }
+    with whole_file(folder / PERFORMERS) as part:
+        part.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
