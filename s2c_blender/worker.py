@@ -376,6 +376,17 @@ def main(temporary: str) -> None:
             traceback.print_exc()
             os._exit(1)  # at a usual exit Python would wait for the thread that listens
         gc.collect()
+        if orders.empty():
+            _get_ready(order)
+
+
+def _get_ready(order: dict) -> None:
+    """What the next job may need is loaded while nobody waits for it."""
+    if "job" in order:
+        with contextlib.suppress(Exception):  # what is wrong is told to the next job, which meets it too
+            from .audio.transcribe import make_ready
+
+            make_ready()
 
 
 def _work(order: dict, answer: Callable[[dict], None]) -> dict:

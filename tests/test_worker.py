@@ -167,6 +167,22 @@ def test_the_process_is_kept_for_the_next_job(short, tmp_path, fresh):
     assert motions[0].meta == motions[2].meta
 
 
+def test_getting_ready_is_for_jobs_and_never_fails(monkeypatch):
+    from s2c_blender.audio import transcribe
+
+    calls = []
+
+    def make_ready() -> None:
+        calls.append(1)
+        raise UserError("The memory is not enough.")
+
+    monkeypatch.setattr(transcribe, "make_ready", make_ready)
+    worker._get_ready({"look": {}})
+    assert not calls
+    worker._get_ready({"job": {}})
+    assert calls
+
+
 def test_what_asks_for_another_process(short, tmp_path, fresh, monkeypatch):
     first = worker.Worker(short, tmp_path / "a.npz")
     first.wait()

@@ -149,7 +149,31 @@ def listen(
     return _score(tracks, len(sound) / network.rate)
 
 
+_ready: "dict[tuple[Backend, str, bool], Network | OnnxNetwork]" = {}  # one at most, that nothing was heard with yet
+_used: tuple[Backend, str, bool] | None = None  # what was listened with since make_ready
+
+
+def make_ready() -> None:
+    """While nobody waits: load the network that was used last, so that the next recording is listened to at once.
+
+    Not the one that was used itself, which goes after its recording: ONNX Runtime holds 0.4 GB of working memory with
+    it, and playing needs memory, too. And none on a graphics card, whose memory Blender renders with.
+    """
+    global _used
+    used, _used = _used, None
+    if used and used[1] == "cpu":
+        _ready[used] = _load_network(*used)
+
+
 def _network(backend: Backend, device: str, half: bool) -> "Network | OnnxNetwork":
+    global _used
+    _used = backend, device, half
+    ready = _ready.pop(_used, None)
+    _ready.clear()
+    return ready or _load_network(backend, device, half)
+
+
+def _load_network(backend: Backend, device: str, half: bool) -> "Network | OnnxNetwork":
     if backend == "onnx":
         return OnnxNetwork()
     from .network import Network

@@ -169,6 +169,26 @@ def test_cancelling_from_the_progress(network):
         transcribe(np.zeros((RATE * 40, 1), np.float32), RATE, on_progress=cancel)
 
 
+def test_the_next_recording_finds_its_network_loaded(monkeypatch):
+    """A new one: the used one goes, with its working memory. Never on a graphics card, and never two."""
+    loaded = []
+    monkeypatch.setattr(transcription, "_load_network", lambda *key: loaded.append(key) or object())
+    monkeypatch.setattr(transcription, "_ready", {})
+    monkeypatch.setattr(transcription, "_used", None)
+    first = transcription._network("onnx", "cpu", False)
+    transcription.make_ready()
+    assert loaded == [("onnx", "cpu", False)] * 2
+    transcription.make_ready()  # after a job that listened to nothing
+    assert len(loaded) == 2
+    assert transcription._network("onnx", "cpu", False) is not first
+    assert len(loaded) == 2
+    transcription.make_ready()
+    transcription._network("torch", "cuda", True)
+    assert transcription._ready == {}
+    transcription.make_ready()
+    assert loaded[3:] == [("torch", "cuda", True)]
+
+
 def test_unknown_device(network):
     with pytest.raises(UserError, match="no device 'abacus'") as told:
         transcribe(np.zeros((RATE, 1), np.float32), RATE, device="abacus")
