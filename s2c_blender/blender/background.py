@@ -84,6 +84,14 @@ class State:
 
 
 state = State()
+PYTORCH = "pytorch"  # the topic of tasks that change the packages a worker loads
+
+
+def worker_waits() -> str:
+    """Why no worker may start now, "" when one may."""
+    if state.task and state.task.topic == PYTORCH:
+        return "PyTorch is being installed or removed: wait, or cancel that in the preferences"
+    return ""
 
 
 def run(topic: str, label: str, action: Action, then: Callable[[object], str]) -> None:

@@ -5,7 +5,7 @@
 import bpy
 
 from ..errors import UserError
-from . import apply, job, orders
+from . import apply, background, job, orders
 from .button import Button, NeedsTake, look_at, redraw
 from .orders import Plan
 from .source import source_name
@@ -16,6 +16,10 @@ _timers: list[bpy.types.Timer] = []  # of the operator that runs, for unregister
 
 class Generating(Button):
     """What all operators share that let the worker work."""
+
+    @classmethod
+    def disabled_reason(cls, context: bpy.types.Context) -> str:
+        return super().disabled_reason(context) or background.worker_waits()
 
     def plan(self) -> Plan | None:
         """What to order; None: the panel's music."""

@@ -13,7 +13,7 @@ from ..errors import ENVIRONMENT, UserError
 from ..pytorch import folder, interpreters
 from ..pytorch.flavours import Flavour, flavours
 from ..worker import end_idle
-from . import background
+from . import background, self_check
 from .batch import online, worker_options
 from .button import Button
 from .orders import absolute
@@ -34,7 +34,7 @@ class PreferencesButton(Button):
     def disabled_reason(cls, context: bpy.types.Context) -> str:
         if background.state.task:
             return f"{background.state.task.label}: wait, or cancel it"
-        return super().disabled_reason(context)
+        return super().disabled_reason(context) or self_check.running()
 
     def run(self, topic: str, action: background.Action, then: Callable[[object], str]) -> set[str]:
         """Do it beside Blender; scripts get its end."""
@@ -87,7 +87,7 @@ class PIANO_HANDS_OT_install_pytorch(PreferencesButton, bpy.types.Operator):
                 raise UserError(f"PyTorch was installed, but {found.sentence()}", ENVIRONMENT)
             return f"Installed: {found.sentence()}"
 
-        return self.run("pytorch", action, then)
+        return self.run(background.PYTORCH, action, then)
 
 
 class PIANO_HANDS_OT_remove_pytorch(PreferencesButton, bpy.types.Operator):
@@ -111,7 +111,7 @@ class PIANO_HANDS_OT_remove_pytorch(PreferencesButton, bpy.types.Operator):
             end_idle()  # on Windows it holds the files it uses
             folder.remove(place)
 
-        return self.run("pytorch", action, lambda _: "PyTorch was removed.")
+        return self.run(background.PYTORCH, action, lambda _: "PyTorch was removed.")
 
 
 class PIANO_HANDS_OT_check_interpreter(PreferencesButton, bpy.types.Operator):

@@ -11,6 +11,7 @@ import bpy
 from ..errors import Cancelled, UserError
 from ..self_check import Finding, check
 from ..worker import end_idle
+from . import background
 from .batch import worker_options
 from .button import Button, redraw
 from .orders import absolute
@@ -72,6 +73,11 @@ _looking: Looking | None = None
 _timers: list[bpy.types.Timer] = []  # of the operator that runs, for unregister to remove
 
 
+def running() -> str:
+    """Why nothing may change what a worker loads, "" when it may."""
+    return "The self-check is running: wait, or cancel with Esc" if _looking else ""
+
+
 class PIANO_HANDS_OT_self_check(Button, bpy.types.Operator):
     """Look whether everything works: versions, PyTorch, device, model, cache, and two seconds of music are played"""
 
@@ -80,7 +86,7 @@ class PIANO_HANDS_OT_self_check(Button, bpy.types.Operator):
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:
-        return "The self-check is running: wait, or cancel with Esc" if _looking else super().disabled_reason(context)
+        return running() or super().disabled_reason(context) or background.worker_waits()
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         global _looking

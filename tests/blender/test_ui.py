@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from dataclasses import replace
@@ -19,7 +20,19 @@ import pytest
 bpy = pytest.importorskip("bpy", reason="needs the bpy module")
 
 from s2c_blender.audio.midi import write_midi  # noqa: E402
-from s2c_blender.blender import apply, job, orders, panel, preview, properties, register, takes  # noqa: E402
+from s2c_blender.blender import (  # noqa: E402
+    apply,
+    background,
+    job,
+    orders,
+    panel,
+    preferences_ui,
+    preview,
+    properties,
+    register,
+    self_check,
+    takes,
+)
 from s2c_blender.blender.button import Button  # noqa: E402
 from s2c_blender.blender.export_ui import PIANO_HANDS_OT_export_fbx as ExportFbx  # noqa: E402
 from s2c_blender.blender.generating import PIANO_HANDS_OT_generate as Generate  # noqa: E402
@@ -245,6 +258,40 @@ def test_a_running_generation_refuses_another_and_can_be_cancelled(settings, tun
     assert job.state.run is None and "Cancelled" in job.state.trouble.sentence
     assert run.worker.finished and not run.order.result.exists()
     assert bpy.ops.piano_hands.generate.poll() and not bpy.ops.piano_hands.cancel.poll()
+
+
+def test_no_worker_starts_while_pytorch_changes(settings, tune, monkeypatch):
+    """It would load packages of which some are there and some are not, or on Windows hold what is to be removed."""
+    settings.source, settings.filepath = "FILE", str(tune)
+    monkeypatch.setattr(background, "bpy", MagicMock(app=MagicMock(background=False)))  # as with windows
+    go_on = threading.Event()
+    for topic, stops in ((background.PYTORCH, True), ("model", False)):
+        go_on.clear()
+        background.run(topic, "Installing PyTorch", lambda tell: go_on.wait(10), lambda result: "Done.")
+        assert ("PyTorch is being installed or removed" in Generate.disabled_reason(bpy.context)) == stops
+        assert bpy.ops.piano_hands.generate.poll() == bpy.ops.piano_hands.self_check.poll() == (not stops)
+        if stops:
+            with pytest.raises(RuntimeError, match="poll"):
+                bpy.ops.piano_hands.generate()
+        go_on.set()
+        background.state.task.wait(5.0)
+        background._follow()
+        assert bpy.ops.piano_hands.generate.poll() and bpy.ops.piano_hands.self_check.poll()
+
+
+def test_pytorch_stays_while_a_worker_uses_it(settings, tune, monkeypatch):
+    monkeypatch.setattr(preferences_ui.folder, "remainder", lambda place: True)
+    monkeypatch.setattr(preferences_ui, "online", lambda: True)
+    monkeypatch.setattr(preferences_ui, "flavours", lambda: [MagicMock()])
+    changing = bpy.ops.piano_hands.remove_pytorch, bpy.ops.piano_hands.install_pytorch
+    assert all(operator.poll() for operator in changing)
+    settings.source, settings.filepath = "FILE", str(tune)
+    job.start(bpy.context)
+    assert not any(operator.poll() for operator in changing)
+    bpy.ops.piano_hands.cancel()
+    monkeypatch.setattr(self_check, "_looking", MagicMock())
+    assert not any(operator.poll() for operator in changing)
+    assert "self-check" in preferences_ui.PIANO_HANDS_OT_remove_pytorch.disabled_reason(bpy.context)
 
 
 def test_scene_deleted_meanwhile(settings, tune):
