@@ -27,12 +27,16 @@ REPO = Path(__file__).parents[1]
 
 # Stands for a job's process: what it does is said by the recording's name.
 STAND_IN = """
-import json, os, signal, sys, time
+import json, os, signal, sys, tempfile, time
 words = dict(word[2:].split("=", 1) for word in sys.argv[1:] if "=" in word)
 audio, motion = os.path.basename(words["audio"]), words["motion"]
 print("playing ... 50%", file=sys.stderr, flush=True)
 if "crash" in audio:
     os.kill(os.getpid(), signal.SIGSEGV)
+if "litter" in audio:
+    open(os.path.join(tempfile.mkdtemp(), "large.wav"), "w").write(tempfile.gettempdir())
+    print("left in", tempfile.gettempdir(), file=sys.stderr, flush=True)
+    os.kill(os.getpid(), signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
 if "slow" in audio:
     sys.stdin.read()
     sys.exit(130)
@@ -223,6 +227,16 @@ def test_what_a_crash_left_half_written_is_removed(songs, run, tmp_path):
     touch(out, ".a.npz.123.part", ".a.7.part.npz", ".a.b.npz.9.part.keep", ".a.npz.x.part", "results/.a.12.part.json")
     assert run(songs)[0] == 0
     assert sorted(p.name for p in out.rglob(".*")) == [".a.b.npz.9.part.keep", ".a.npz.x.part"]
+
+
+def test_temporary_files_of_killed_jobs_and_batches_are_removed(songs, run, tmp_path):
+    touch(songs, "litter.wav", "a.wav")
+    results = tmp_path / "out" / "results"
+    touch(results, ".a.json.4321.part/piano-hands-x/large.wav")  # the batch was killed, and could not
+    code, lines, _, told = run(songs)
+    assert code == 1 and {name: line["state"] for name, line in lines.items()} == {"a": "done", "litter": "failed"}
+    assert f"left in {results / '.litter.json.'}" in told
+    assert sorted(path.name for path in results.iterdir()) == ["a.json", "litter.json"]
 
 
 def test_progress_for_open_job_description(songs, run, capsys, monkeypatch):

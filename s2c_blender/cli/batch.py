@@ -9,6 +9,7 @@ without it, after a crash, is made again, and one with it is not as long as opti
 
 import argparse
 import json
+import os
 import re
 import shutil
 import signal
@@ -18,7 +19,9 @@ import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import BAD_ARGUMENTS, CANCELLED, INPUT_FAILED, UserError
@@ -140,7 +143,7 @@ class _Runs:
     def _process(self, job: BatchJob) -> tuple[int, dict]:
         """Exit code and report of the job's process."""
         last = deque(maxlen=20)
-        with tempfile.TemporaryFile() as answer:
+        with tempfile.TemporaryFile() as answer, _temporary(job) as temporary:
             with self._lock:
                 if self._stopped:
                     return CANCELLED, {"error": "Cancelled."}
@@ -151,6 +154,7 @@ class _Runs:
                     stderr=subprocess.PIPE,
                     encoding="utf-8",
                     errors="replace",
+                    env=os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), temporary),
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 )
                 self._running.add(process)
@@ -196,8 +200,22 @@ def _crashed(code: int, last: deque) -> str:
     return f"The job's process ended unexpectedly ({why}{'; ' + words if words and code >= 0 else ''}): run it alone."
 
 
+@contextmanager
+def _temporary(job: BatchJob) -> Iterator[str]:
+    """A folder for a job's temporary files, which go with it however the job ends.
+
+    It lies beside the job's result, under a name by which _make_way knows what a killed batch has left.
+    """
+    folder = job.result.with_name(f".{job.result.name}.{os.getpid()}.part")
+    folder.mkdir()
+    try:
+        yield str(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # on Windows something may still be open; the next run removes it
+
+
 def _make_way(path: Path) -> None:
-    """Make the folder of an output, and remove what a crash left half-written there."""
+    """Make the folder of an output, and remove what a crash left there: half-written files, temporary ones."""
     with one_sentence(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         stem, suffix, name = re.escape(path.stem), re.escape(path.suffix), re.escape(path.name)
