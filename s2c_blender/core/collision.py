@@ -26,14 +26,21 @@ def closest(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     Ericson, Real-Time Collision Detection, section 5.1.9.
     """
     (fa, sa), (fb, sb) = PAIRS[:, 0].T, PAIRS[:, 1].T
-    p1, p2 = points[:, fa, sa], points[:, fb, sb]
-    d1, d2 = points[:, fa, sa + 1] - p1, points[:, fb, sb + 1] - p2
-    r = p1 - p2
-    a, e, b = (d1 * d1).sum(-1), (d2 * d2).sum(-1), (d1 * d2).sum(-1)
-    c, f = (d1 * r).sum(-1), (d2 * r).sum(-1)
+    joints = np.ascontiguousarray(points[:, :, :4].T)  # [3, 4, 5, N]: numpy loops over frames, not over triples
+    bones = np.diff(joints, axis=1)
+    d1, d2 = bones[:, sa, fa], bones[:, sb, fb]  # [3, P, N]
+    r = joints[:, sa, fa] - joints[:, sb, fb]
+    square = _dot(bones, bones)
+    a, e, b = square[sa, fa], square[sb, fb], _dot(d1, d2)
+    c, f = _dot(d1, r), _dot(d2, r)
     s = np.clip((b * f - c * e) / np.maximum(a * e - b * b, 1e-12), 0, 1)
     t = np.clip((b * s + f) / e, 0, 1)
     s = np.clip((b * t - c) / a, 0, 1)
-    apart = r + s[..., None] * d1 - t[..., None] * d2
-    distance = np.sqrt((apart * apart).sum(-1) + 1e-12)
-    return distance, apart / distance[..., None], s, t
+    apart = r + s * d1 - t * d2
+    distance = np.sqrt(_dot(apart, apart) + 1e-12)
+    return distance.T, (apart / distance).T, s.T, t.T
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Dot products [...] of vectors [3, ...]."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]

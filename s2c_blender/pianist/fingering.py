@@ -7,9 +7,9 @@ spans between pairs of fingers with comfortable and practical limits, weak finge
 the hand has to go is counted as in Al Kasimi et al. (2007) by the move of a hand with its fingers at rest.
 """
 
-from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,20 +31,35 @@ _SPANS = {
     (2, 4): (1, 1, 3, 4, 5, 6),
     (3, 4): (1, 1, 1, 2, 3, 5),
 }
-_REST = np.array([-3.6, -1.7, 0.0, 1.7, 3.5])  # where the fingers stand over the keys, semitones from the middle finger
+_REST = (-3.6, -1.7, 0.0, 1.7, 3.5)  # where the fingers stand over the keys, semitones from the middle finger
 _WEAK = (0.0, 0.0, 0.0, 0.35, 0.35)
 _IMPOSSIBLE = 40.0
 _REPEAT = 15.0  # per second that a key comes back sooner than 0.14 s on the same finger
 _REUSE = 0.5  # times the tempo (1/s): a finger that has to go to another key at once
 _BEAM = 24
+_BLACK = keyboard.is_black(np.arange(128)).tolist()  # by MIDI number
 
 
-@dataclass(frozen=True)
-class _State:
+# The search takes tens of thousands of steps with one to five numbers each: plain Python is faster than arrays there.
+
+
+class _State(NamedTuple):
     fingers: tuple[tuple[int, int], ...]  # (pitch, finger) of the last tone, low to high
     held: tuple[tuple[int, int, float], ...]  # (pitch, finger, release s) still down
     center: float  # semitone under the middle finger
     now: float
+
+
+class _Strike(NamedTuple):
+    """One choice of fingers for a tone or chord, low to high, whatever comes before it."""
+
+    pitches: tuple[int, ...]
+    fingers: tuple[int, ...]
+    blacks: tuple[bool, ...]
+    releases: tuple[float, ...]  # s
+    struck: tuple[tuple[int, int], ...]  # (pitch, finger)
+    center: float  # semitone under the middle finger
+    cost: float  # of the chord by itself
 
 
 @cache
@@ -111,7 +126,6 @@ def finger_hand(notes: np.ndarray, left: bool, finger_cost: np.ndarray | None = 
     """
     result = notes["finger"].astype(int)
     pitch = -notes["pitch"].astype(int) if left else notes["pitch"].astype(int)  # the left hand is a mirrored right one
-    black = keyboard.is_black(notes["pitch"])
     groups = tones(notes["onset"])
     states: list[tuple[float, _State, tuple | None]] = [(0.0, _State((), (), 0.0, -np.inf), None)]
     order_of = []
@@ -126,10 +140,11 @@ def finger_hand(notes: np.ndarray, left: bool, finger_cost: np.ndarray | None = 
             choices = list(combinations(range(5), len(group)))  # written fingers that no hand can take
         grown: dict[tuple, tuple[float, _State, tuple | None]] = {}
         for fingers in choices:
-            own = _own_cost(fingers, group, pitch, black, finger_cost)
+            opinion = 0.0 if finger_cost is None else float(finger_cost[group, fingers].sum())
+            strike = _strike(fingers, pitch[group].tolist(), notes["offset"][group].tolist(), opinion)
             for cost, state, trace in states:
-                extra, after = _advance(state, fingers, group, pitch, black, notes, now)
-                total = cost + own + extra
+                extra, after = _advance(state, strike, now)
+                total = cost + strike.cost + extra
                 key = (after.fingers, after.held, round(after.center))
                 if key not in grown or total < grown[key][0]:
                     grown[key] = (total, after, (fingers, trace))
@@ -145,56 +160,54 @@ def _respects(choice: tuple[int, ...], known: np.ndarray) -> bool:
     return all(k in (UNKNOWN, f) for f, k in zip(choice, known, strict=True))
 
 
-def _own_cost(fingers, group, pitch, black, finger_cost) -> float:
-    """Cost of the chord by itself: weak fingers, thumb on black, spans."""
+def _strike(fingers: tuple[int, ...], pitches: list[int], releases: list[float], opinion: float) -> _Strike:
+    """The chord by itself: it costs weak fingers, thumb on black, spans, and what a model's `opinion` is."""
+    blacks = tuple(_BLACK[abs(p)] for p in pitches)
     cost = sum(_WEAK[f] for f in fingers)
-    if len(fingers) == 1 and fingers[0] in (0, 4) and black[group[0]]:
+    if len(fingers) == 1 and fingers[0] in (0, 4) and blacks[0]:
         cost += 0.7
-    for i in range(len(fingers) - 1):
-        for j in range(i + 1, len(fingers)):
-            a, b = group[i], group[j]
-            cost += chord_cost(fingers[i], fingers[j], int(pitch[b] - pitch[a]), bool(black[a]), bool(black[b]))
-    if finger_cost is not None:
-        cost += sum(float(finger_cost[n, f]) for n, f in zip(group, fingers, strict=True))
-    return cost
+    for i, j in combinations(range(len(fingers)), 2):
+        cost += chord_cost(fingers[i], fingers[j], pitches[j] - pitches[i], blacks[i], blacks[j])
+    struck = tuple(zip(pitches, fingers, strict=True))
+    center = sum(p - _REST[f] for p, f in struck) / len(fingers)
+    return _Strike(tuple(pitches), fingers, blacks, tuple(releases), struck, center, cost + opinion)
 
 
-def _advance(state: _State, fingers, group, pitch, black, notes, now: float) -> tuple[float, _State]:
-    """Cost of going from `state` to `fingers` on the notes `group`, and the state after it."""
+def _advance(state: _State, strike: _Strike, now: float) -> tuple[float, _State]:
+    """Cost of going from `state` to `strike` at `now`, and the state after it."""
     cost = 0.0
     gap = max(now - state.now, 0.03)
-    struck = [(int(pitch[n]), f) for n, f in zip(group, fingers, strict=True)]
     held = []
     for key, finger, release in state.held:
-        if release <= now + 0.02 or any(key == p for p, _ in struck):
+        if release <= now + 0.02 or key in strike.pitches:
             continue
         clash = 0.0
-        for p, f in struck:
+        for p, f in strike.struck:
             if f == finger:
                 clash += 1.5  # the held key must be let go early
                 continue
             low, high = ((key, finger), (p, f)) if key < p else ((p, f), (key, finger))
             clash += chord_cost(low[1], high[1], high[0] - low[0], False, False)
         cost += min(clash, 2.5)
-        if clash < 2.5 and all(f != finger for _, f in struck):
+        if clash < 2.5 and finger not in strike.fingers:
             held.append((key, finger, release))
     legato = gap < 0.5
+    center = strike.center
     if state.fingers:
-        pairs = 0.0
+        pairs, reused, again = 0.0, 0, 0
         for key, finger in state.fingers:
-            blk = bool(keyboard.is_black(abs(key)))
-            for (p, f), n in zip(struck, group, strict=True):
-                pairs += step_cost(finger, f, p - key, blk, bool(black[n]), legato)
-        reused = sum(f == g and p != q for p, f in struck for q, g in state.fingers)
+            black = _BLACK[abs(key)]
+            for p, f, b in zip(strike.pitches, strike.fingers, strike.blacks, strict=True):
+                pairs += step_cost(finger, f, p - key, black, b, legato)
+                if f == finger:
+                    again += p == key
+                    reused += p != key
         cost += _REUSE / gap * reused
-        again = sum((p, f) in state.fingers for p, f in struck)
         cost += _REPEAT * max(0.14 - gap, 0.0) * again
-        cost += pairs / max(len(state.fingers), len(struck)) * (1.0 if legato else 0.4)
-    center = float(np.mean([p - _REST[f] for p, f in struck]))
-    if state.fingers:
+        cost += pairs / max(len(state.fingers), len(strike.fingers)) * (1.0 if legato else 0.4)
         move = max(abs(center - state.center) - 1.0, 0.0)
         cost += move * (0.10 + 0.035 / gap)
-        if len(struck) == 1 and len(state.fingers) == 1:
+        if len(strike.fingers) == 1 and len(state.fingers) == 1:
             center = 0.7 * center + 0.3 * state.center
-    now_held = tuple(held) + tuple((p, f, float(notes["offset"][n])) for (p, f), n in zip(struck, group, strict=True))
-    return cost, _State(tuple(struck), now_held, center, now)
+    now_held = (*held, *zip(strike.pitches, strike.fingers, strike.releases, strict=True))
+    return cost, _State(strike.struck, now_held, center, now)

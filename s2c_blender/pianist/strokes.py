@@ -293,21 +293,20 @@ def wrist_path(notes: np.ndarray, sign: float, time: np.ndarray, p: Performer) -
     if not len(notes):
         return np.tile([0.25, -0.14], (len(time), 1))
     spots = _spots(notes, sign)
-    x, depth = spots.x, spots.y
-    knots, places = [], []
     index = _tone_index(notes)
-    for tone in range(index[-1] + 1):
-        which = np.flatnonzero(index == tone)
-        at = np.array([x[which].mean(), -0.10])
-        for _ in range(3):  # the yaw, hence the fingertips' places, depends on where the wrist is
-            pads = kinematics.pose(p.posture(at[:1], at[1:])).world[0, :, 4, :2] - at
-            at = (np.stack([x[which], depth[which]], 1) - pads[notes["finger"][which]]).mean(0)
-        onset = notes["onset"][which[0]]
+    per_tone = np.bincount(index)
+    at = np.stack([np.bincount(index, spots.x) / per_tone, np.full(len(per_tone), -0.10)], 1)  # [T, 2]
+    for _ in range(3):  # the yaw, hence the fingertips' places, depends on where the wrist is
+        pads = kinematics.pose(p.posture(*at.T)).world[:, :, 4, :2] - at[:, None]
+        x, y = pads[index, notes["finger"]].T
+        at = np.stack([np.bincount(index, off) / per_tone for off in (spots.x - x, spots.y - y)], 1)
+    knots, places = [], []
+    for onset, place in zip(notes["onset"][np.flatnonzero(np.diff(index, prepend=-1))], at, strict=True):
         if knots and onset - knots[-1] > 1.2:  # in a long rest the hand waits where it is, then goes
             knots.append(onset - 0.7)
             places.append(places[-1])
         knots.append(onset)
-        places.append(at)
+        places.append(place)
     places = np.array(places)
     path = np.stack([np.interp(time, knots, places[:, i]) for i in (0, 1)], 1)
     return gaussian_filter1d(path, 0.09 / (time[1] - time[0]), axis=0, mode="nearest")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from s2c_blender.core import hand
-from s2c_blender.pianist import kinematics, solver
+from s2c_blender.pianist import banded, kinematics
 
 
 @pytest.fixture
@@ -43,13 +43,13 @@ def test_motion_and_back(q):
 
 def test_ties_gradient_belongs_to_their_matrix():
     frames, rng = 6, np.random.default_rng(0)
-    band = np.zeros((solver._BAND + 1, frames, kinematics.DOF))
-    solver._add_ties(band, 2.0, 0, 0)
-    flat = band.reshape(solver._BAND + 1, -1)
+    band = np.zeros((banded.BAND + 1, frames, kinematics.DOF))
+    banded.add_ties(band, 2.0, 0, 0)
+    flat = band.reshape(banded.BAND + 1, -1)
     size = flat.shape[1]
     matrix = np.zeros((size, size))
-    for lag in range(solver._BAND + 1):
+    for lag in range(banded.BAND + 1):
         for i in range(size - lag):
             matrix[i + lag, i] = matrix[i, i + lag] = flat[lag, i]
     q = rng.normal(size=(frames, kinematics.DOF))
-    assert np.abs((matrix @ q.ravel()).reshape(q.shape) - solver._tie_gradient(q, 2.0)).max() < 1e-12
+    assert np.abs((matrix @ q.ravel()).reshape(q.shape) - banded.tie_gradient(q, 2.0)).max() < 1e-12
