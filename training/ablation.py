@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The paper's Table 2 and the single-stream baseline, trained alike: same data, steps and number of parameters.
 
+All without styles, which the paper's model does not know.
+
     python -m training.ablation CONFIG --data DIR --out DIR [--seeds 3]
 
 The position predictors are trained once; then every variant's gesture networks once for each seed, which decides their
@@ -21,7 +23,7 @@ import torch
 from scipy.stats import t as student
 
 from s2c_blender.errors import BAD_ARGUMENTS, UserError
-from s2c_blender.model.config import FusionConfig, GestureConfig, ModelConfig
+from s2c_blender.model.config import FusionConfig, GestureConfig, ModelConfig, StyleConfig
 from s2c_blender.model.hands import make_hands
 from s2c_blender.model.weights import write_config
 from s2c_blender.outputs import whole_file
@@ -65,6 +67,12 @@ VARIANTS: dict[str, Callable[[GestureConfig], GestureConfig]] = {
 }
 
 
+def without_styles(config: ModelConfig) -> ModelConfig:
+    """The same model as the paper's has it: no styles, no cues."""
+    audio = replace(config.audio, cues=False, style=StyleConfig())
+    return replace(config, audio=audio, gesture=replace(config.gesture, part_aware=False))
+
+
 def variant(config: ModelConfig, name: str) -> ModelConfig:
     """The model of a variant with as many gesture parameters as `config` has, to within TOLERANCE.
 
@@ -105,7 +113,7 @@ def runs(training: Training, data: Path, out: Path, seeds: int, device: str) -> 
             recipe = replace(
                 training, model=variant(training.model, name), gestures=replace(training.gestures, seed=seed)
             )
-            jobs.append(Job("gestures", recipe, data, run, first))
+            jobs.append(Job("gestures", recipe, data, run, positions=first))
             models[name].append(run / MODEL)
     learned_from = set()
     for job in jobs:
@@ -213,7 +221,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     try:
-        models = runs(read_training(given.config), given.data, given.out, given.seeds, given.device)
+        training = read_training(given.config)
+        training = replace(training, model=without_styles(training.model))
+        models = runs(training, given.data, given.out, given.seeds, given.device)
         result = compared(models, given.data, clips=given.clips)
         for path in write_reports(result, given.out):
             print(path)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from s2c_blender.errors import UserError
-from s2c_blender.model.weights import HANDS, load_state, read_config, save_model
+from s2c_blender.model.weights import HANDS, PERFORMERS, STYLE, load_state, read_config, save_model
 from training.train import MODEL
 
 
@@ -20,8 +20,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         folder = given.run / MODEL
-        states = {hand: load_state(folder, hand, "") for hand in HANDS}
-        save_model(given.out, read_config(folder), states, half=given.precision == "float16")
+        names = [*HANDS, STYLE] if (folder / f"{STYLE}.safetensors").exists() else HANDS
+        states = {name: load_state(folder, name, "") for name in names}
+        copied = [folder / PERFORMERS] if STYLE in states else []
+        save_model(given.out, read_config(folder), states, half=given.precision == "float16", copied=copied)
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from s2c_blender.errors import CANCELLED, UserError
 from s2c_blender.model.config import ModelConfig
-from s2c_blender.model.weights import save_model
+from s2c_blender.model.weights import STYLE_FILES, save_model
 from training import checkpoint
 from training.average import average_into, averaged
 from training.curves import Curves
@@ -151,7 +151,8 @@ class Run:
         return found
 
     def _write_model(self) -> None:
-        save_model(self.out / MODEL, self.config, self.average.state(), styles_of=self.styles_of)
+        copied = [self.styles_of / name for name in STYLE_FILES] if self.styles_of else []
+        save_model(self.out / MODEL, self.config, self.average.state(), copied=copied)
 
     def keep(self, step: int) -> None:
         """Write a checkpoint."""

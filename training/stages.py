@@ -177,8 +177,10 @@ def trained_predictors(folder: Path, config: ModelConfig) -> PositionStage:
 
 
 def sampled(folder: Path, data: MotionData, device: str) -> dict[str, float]:
-    """What a model folder makes of the beginnings of some clips, in their style if it knows styles: its motion's mean acceleration over the truth's, and
-    the mean FGD (rad^2), of each hand."""
+    """What a model folder makes of the beginnings of some clips, in their style if it knows styles.
+
+    Of each hand its motion's mean acceleration over the truth's, and the mean FGD (rad^2).
+    """
     generator = Generator(folder, device=device)
     chosen = np.unique(np.linspace(0, len(data.clips) - 1, SAMPLED_CLIPS).astype(int))
     styles = [data.codes[i].mean(axis=1) if data.codes else None for i in chosen]

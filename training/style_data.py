@@ -49,14 +49,15 @@ class PieceData:
 
     def _pairs(self, places: np.ndarray, rng: np.random.Generator) -> Pieces:
         """The first of each pair from near a place, the second from anywhere in its clip."""
-        length = int(rng.integers(SHORTEST, self.motion.config.window + 1))
+        window = self.motion.config.window
+        length, segment = int(rng.integers(min(SHORTEST, window), window + 1)), min(SEGMENT, window)
         sides = rng.integers(2, size=len(places))
         shown, wanted = [], []
         for place, side in zip(places, sides, strict=True):
             number, first = self.motion.located(place)
             clip = self.clips[number]
             shown.append(piece(clip, side, first, length))
-            wanted.append(piece(clip, side, int(rng.integers(len(clip) - SEGMENT + 1)), SEGMENT))
+            wanted.append(piece(clip, side, int(rng.integers(len(clip) - segment + 1)), segment))
         return Pieces(*(torch.from_numpy(np.stack(part)) for part in (shown, wanted)), torch.from_numpy(sides))
 
     def usual(self) -> tuple[np.ndarray, np.ndarray]:
@@ -65,7 +66,7 @@ class PieceData:
         some = []
         for place in np.linspace(0, self.motion.ends[-1] - 1, FITTED).astype(int):
             number, first = self.motion.located(place)
-            some.append(piece(self.clips[number], int(rng.integers(2)), first, SEGMENT))
+            some.append(piece(self.clips[number], int(rng.integers(2)), first, self.motion.config.window))
         seen = np.concatenate(some).astype(float)
         spread = seen.std(axis=0)
         return seen.mean(axis=0), np.where(spread > 1e-4, spread, 1.0)

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,18 +49,18 @@ def save_model(
     states: Mapping[str, Mapping[str, "torch.Tensor"]],
     *,
     half: bool = False,
-    styles_of: Path | None = None,
+    copied: Iterable[Path] = (),
 ) -> None:
     """Write a model folder as a whole, in the place of an older one; states: "left" and "right" -> name -> tensor.
 
-    `half` stores float16; `styles_of` is a model folder whose encoder of styles and named performers this one gets too.
-    Raises UserError when the folder cannot be written or holds something else.
+    `half` stores float16; `copied` are files of another model folder that this one gets as they are. Raises UserError
+    when the folder cannot be written or holds something else.
     """
     with new_folder(folder) as part:
         for hand, state in states.items():
             write_hand(part, hand, state, half=half)
-        for name in STYLE_FILES if styles_of else ():
-            shutil.copyfile(styles_of / name, part / name)
+        for path in copied:
+            shutil.copyfile(path, part / path.name)
         write_config(part, config)
 
 

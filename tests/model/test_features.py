@@ -12,7 +12,18 @@ from s2c_blender.core.keyboard import key_x
 from s2c_blender.core.notes import LEFT, RIGHT, UNKNOWN, Score, make_notes
 from s2c_blender.model import config as configs
 from s2c_blender.model.config import ModelConfig
-from s2c_blender.model.features import NOTE_FEATURES, OF_FINGER, Recording, finger_roll, hearable, window_input
+from s2c_blender.model.cues import CUES, OF_HAND, cues
+from s2c_blender.model.cues import NAMES as CUE_NAMES
+from s2c_blender.model.features import (
+    NOTE_FEATURES,
+    OF_FINGER,
+    Recording,
+    finger_roll,
+    hearable,
+    notes_width,
+    of_hand,
+    window_input,
+)
 
 SCORE = Score(
     make_notes([0.0, 1.01, 2.0], [0.5, 1.5, 2.1], [21, 61, 108], [127, 64, 1], [LEFT, RIGHT, RIGHT], [4, 0, 4]),
@@ -81,15 +92,28 @@ def test_fingers_know_what_comes_next_and_what_was():
     np.testing.assert_allclose(which_before, before * np.where(seconds < 8.5, *x), atol=1e-6)
 
 
-def test_the_manner_is_in_every_frame():
-    config = replace(configs.small(), audio=configs.AudioConfig("notes", performers=("one", "two", "three")))
-    told, untold = (
-        window_input(config, Recording(SCORE, manner=manner), 0, 20) for manner in (np.array([0.25, 0, 0.75]), None)
-    )
-    assert told.dtype == np.float32
-    np.testing.assert_array_equal(told[:, :-3], finger_roll(SCORE, 0, 20))
-    assert told[:, -3:].tolist() == [[0.25, 0, 0.75]] * 20
-    assert not untold[:, -3:].any()
+def test_cues_and_style_are_told_where_the_model_knows_them():
+    style = configs.StyleConfig("parts", width=2)
+    audio = configs.AudioConfig("notes", cues=True, style=style)
+    config = replace(configs.small(), audio=audio)
+    codes = np.arange(16.0).reshape(2, 4, 2)
+    codes[1, 3] = np.nan
+    told, untold = (window_input(config, Recording(SCORE, style=codes), 0, 20) for codes in (codes, None))
+    assert told.dtype == np.float32 and told.shape == (20, notes_width(audio))
+    np.testing.assert_array_equal(told[:, :NOTE_FEATURES], finger_roll(SCORE, 0, 20))
+    heard = slice(NOTE_FEATURES, NOTE_FEATURES + CUES)
+    np.testing.assert_array_equal(told[:, heard], cues(SCORE, 0, 20))
+    left = np.array([0, 1, 1, 2, 3, 1, 4, 5, 1, 6, 7, 1])
+    assert (told[:, -24:-12] == left).all()
+    assert (told[:, -12:] == [8, 9, 1, 10, 11, 1, 12, 13, 1, 0, 0, 0]).all()  # the last part in nobody's style
+    assert not untold[:, -24:].any()
+    moved = window_input(config, Recording(SCORE, expression=0.5), 0, 20)
+    np.testing.assert_allclose(moved[:, heard], 0.5 * told[:, heard])
+    for side in (LEFT, RIGHT):
+        heard, style = of_hand(audio, side)
+        assert [CUE_NAMES[c - NOTE_FEATURES].split()[0] for c in heard[:OF_HAND]] == [("left", "right")[side]] * OF_HAND
+        assert heard[OF_HAND:] == list(range(NOTE_FEATURES + 2 * OF_HAND, NOTE_FEATURES + CUES))
+        assert (told[0, style] == told[0, (-24 if side == LEFT else -12) :][:12]).all()
 
 
 def test_a_note_struck_again_is_not_lost():

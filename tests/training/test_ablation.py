@@ -16,7 +16,7 @@ from tests.training.tiny_data import write_config, write_data
 from training import ablation
 from training.settings import read_training
 
-BUNDLED = read_training(REPO / "training" / "configs" / "bundled.json").model
+BUNDLED = ablation.without_styles(read_training(REPO / "training" / "configs" / "bundled.json").model)
 
 
 @pytest.mark.parametrize("name", ablation.VARIANTS)

@@ -28,6 +28,7 @@ from tests.training.tiny_data import SPLITS, write_config, write_data
 from training import checkpoint, export, train
 from training.layout import annotation_path
 from training.processes import Place, threads
+from training.run import Run, learning_rate
 from training.settings import StageSettings, read_training
 
 ENVIRON = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
@@ -172,14 +173,14 @@ def last_step(run: Path) -> int:
 
 
 def test_asked_to_stop_it_keeps_what_it_has(data, config, tmp_path, capsys, monkeypatch):
-    step = train._Run._step
+    step = Run._step
 
     def asked(self, model, number, batch, stop):
         if number == 5:
             os.kill(os.getpid(), signal.SIGTERM)
         return step(self, model, number, batch, stop)
 
-    monkeypatch.setattr(train._Run, "_step", asked)
+    monkeypatch.setattr(Run, "_step", asked)
     run = tmp_path / "run"
     assert train.main(arguments(data, config, "positions", run)) == CANCELLED
     assert "Stopped after step 6 of 12" in capsys.readouterr().err
@@ -303,7 +304,7 @@ def test_the_processes_of_a_machine_share_its_cores(monkeypatch):
 
 def test_learning_rate_rises_and_falls():
     settings = StageSettings(steps=100, warmup=10, learning_rate=2.0)
-    rates = [train.learning_rate(settings, step) for step in range(1, 101)]
+    rates = [learning_rate(settings, step) for step in range(1, 101)]
     assert rates[0] == pytest.approx(0.2)
     assert rates[9] == 2.0
     assert rates[54] == pytest.approx(2.0 * (0.05 + 0.95 / 2))

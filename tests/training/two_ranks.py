@@ -8,17 +8,17 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from training import train
+from training import run, train
 
-run_on = train._Run.go
+run_on = run.Run.go
 
 
-def go(self: train._Run, *arguments) -> None:
+def go(self: run.Run, *arguments) -> None:
     """The run, and then this process's weights."""
     run_on(self, *arguments)
     state = {name: value.detach().clone() for name, value in self.networks.named_parameters()}
-    save_file(state, Path(f"{self.job.out}.rank{os.environ['RANK']}.safetensors"))
+    save_file(state, Path(f"{self.out}.rank{os.environ['RANK']}.safetensors"))
 
 
-train._Run.go = go
+run.Run.go = go
 sys.exit(train.main(sys.argv[1:]))

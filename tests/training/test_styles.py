@@ -1,0 +1,166 @@
+# SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Training of the style encoder, and models that learn with its codes."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from s2c_blender.core.style import PARTS
+from s2c_blender.errors import BAD_ARGUMENTS, UserError
+from s2c_blender.model.features import Recording
+from s2c_blender.model.generator import Generator
+from s2c_blender.model.seen import MOTION, SEEN
+from s2c_blender.model.style_encoder import StyleEncoder
+from s2c_blender.model.weights import STYLE, load_into, load_state, read_config
+from tests.training.tiny_data import TINY, write_config, write_data
+from training import export, train
+from training.dataset import ANONYMOUS, MotionData
+from training.processes import Place
+from training.settings import read_training
+from training.style_data import PieceData, codes_of_clip
+from training.style_vae import StyleStage
+
+STYLED = {
+    "model": {
+        "audio": TINY["model"]["audio"] | {"cues": True, "style": {"codes": "parts", "width": 3, "hidden": 8}},
+        "gesture": TINY["model"]["gesture"] | {"part_aware": True, "part_width": 8, "wrist": True},
+    },
+}
+SETTINGS = {"steps": 6, "batch": 4, "warmup": 2, "validate_every": 3, "keep_every": 2, "precision": "float32"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("styles") / "data", seconds=6.0)
+
+
+@pytest.fixture(scope="module")
+def config(data):
+    told = json.loads(write_config(data.parent / "config.json", **STYLED).read_text())
+    for stage in ("styles", "positions", "gestures"):
+        told[stage] = SETTINGS
+    (data.parent / "config.json").write_text(json.dumps(told))
+    return data.parent / "config.json"
+
+
+def run(stage, config, data, out, **options):
+    train.train(train.Job(stage, read_training(config), data, out, **options), Place("cpu", 0, 1))
+    return out
+
+
+@pytest.fixture(scope="module")
+def styles(data, config):
+    return run("styles", config, data, data.parent / "styles")
+
+
+@pytest.fixture(scope="module")
+def positions(data, config, styles):
+    return run("positions", config, data, data.parent / "positions", styles=styles)
+
+
+@pytest.fixture(scope="module")
+def gestures(data, config, positions):
+    return run("gestures", config, data, data.parent / "gestures", positions=positions)
+
+
+def test_the_encoder_is_kept_with_codes_of_the_performers(styles, data, config):
+    model = read_training(config).model
+    encoder = StyleEncoder(model.audio.style)
+    load_into(encoder, load_state(styles / "model", STYLE, "encoder."))
+    told = json.loads((styles / "model" / "performers.json").read_text())
+    clips = MotionData.load(data, "train", model).clips
+    found = np.concatenate([codes_of_clip(encoder, c).reshape(-1, 4, 3) for c in clips if c.name.startswith("ann")])
+    assert set(told) == {"ann", "bob"} and set(told["ann"]) == set(PARTS)
+    np.testing.assert_allclose(list(told["ann"].values()), found.mean(axis=0), atol=1e-3)
+    rows = list(csv.DictReader((styles / "curves.csv").open()))
+    assert {"motion", "information", "kept", "critic"} <= {k for row in rows for k, v in row.items() if v}
+
+
+def test_a_model_has_the_encoder_that_it_learned_with(styles, positions, gestures, tmp_path):
+    assert export.main([str(gestures), str(tmp_path / "model")]) == 0
+    for folder in (positions / "model", gestures / "model", tmp_path / "model"):
+        assert (folder / "performers.json").read_bytes() == (styles / "model" / "performers.json").read_bytes()
+        ours, theirs = (load_state(where, STYLE, "encoder.") for where in (folder, styles / "model"))
+        assert all(torch.allclose(ours[name], theirs[name], atol=2e-3, rtol=2e-3) for name in theirs)
+
+
+def test_styles_make_other_motion_and_none_is_nobodys(gestures, data):
+    model = read_config(gestures / "model")
+    clip = MotionData.load(data, "valid", model).clips[0]
+    generator = Generator(gestures / "model", device="cpu")
+    codes = np.random.default_rng(0).normal(size=(2, 4, 3))
+    made = [
+        generator.generate(Recording(clip.score, style=style), 40)[1]
+        for style in (None, np.full((2, 4, 3), np.nan), codes)
+    ]
+    np.testing.assert_array_equal(made[0], made[1])
+    assert np.abs(made[0] - made[2]).max() > 1e-4
+
+
+def test_windows_are_told_a_code_of_their_clip_or_none(styles, data, config):
+    model = read_training(config).model
+    motion = MotionData.load(data, "train", model)
+    codes = [np.full((2, 2, 4, 3), 1.0 + i) + np.array([0.0, 0.5])[None, :, None, None] for i in range(3)]
+    motion = MotionData(motion.clips, model, codes)
+    heard = motion.batch(1, 400).heard.numpy()[:, 0, -32:].reshape(-1, 8, 4)
+    known = heard[:, 0, 3] == 1
+    assert (1 - known.mean()) == pytest.approx(ANONYMOUS, abs=0.08)
+    assert not heard[~known].any()
+    assert set(np.unique(heard[known][:, :, :3])) == {1.0, 1.5, 2.0, 2.5, 3.0, 3.5}
+    assert not motion.windows(5).heard.numpy()[:, :, -32:].any()
+
+
+def test_the_encoder_learns_what_two_pieces_of_a_clip_share(data, config):
+    """Clips that differ in one posture only: after some steps their codes tell which is which."""
+    model = read_training(config).model
+    stage = StyleStage(model.audio.style)
+    clips = MotionData.load(data, "train", model)
+    pieces = PieceData(clips)
+    stage.begin_from(*pieces.usual())
+    optimiser = torch.optim.AdamW([v for v in stage.parameters() if v.requires_grad], 3e-3)
+    torch.manual_seed(0)
+    first = stage.validate([pieces.windows(16)], model)
+    for step in range(60):
+        loss = stage(pieces.batch(step, 8)).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    last = stage.validate([pieces.windows(16)], model)
+    assert last["motion"] < 0.8 * first["motion"]
+
+
+def test_what_is_decoded_has_the_change_that_belongs_to_it():
+    torch.manual_seed(0)
+    stage = StyleStage(read_style())
+    stage.begin_from(np.linspace(-1, 1, SEEN), np.linspace(0.5, 2, SEEN))
+    made = stage.decode(torch.rand(2, 50, 40), torch.randn(2, 4, 3)).detach()
+    raw = made * stage.encoder.scale + stage.encoder.offset
+    change = np.gradient(raw[..., :MOTION].numpy(), 1 / 30, axis=1)
+    np.testing.assert_allclose(raw[:, 1:-1, MOTION : 2 * MOTION], change[:, 1:-1], rtol=1e-3, atol=1e-3)
+
+
+def read_style():
+    from s2c_blender.model.config import StyleConfig
+
+    return StyleConfig("parts", 3, 8)
+
+
+def test_what_is_missing_is_told(data, config, tmp_path):
+    with pytest.raises(UserError, match="--styles") as told:
+        run("positions", config, data, tmp_path / "a")
+    assert told.value.exit_code == BAD_ARGUMENTS
+    plain = write_config(tmp_path / "plain.json")
+    with pytest.raises(UserError, match="knows no styles"):
+        run("styles", plain, data, tmp_path / "b")
