@@ -20,10 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         folder = given.run / MODEL
-        names = [*HANDS, STYLE] if (folder / f"{STYLE}.safetensors").exists() else HANDS
-        states = {name: load_state(folder, name, "") for name in names}
-        copied = [folder / PERFORMERS] if STYLE in states else []
-        save_model(given.out, read_config(folder), states, half=given.precision == "float16", copied=copied)
+        states = {hand: load_state(folder, hand, "") for hand in HANDS}
+        styles = [folder / STYLE, folder / PERFORMERS]
+        save_model(given.out, read_config(folder), states, half=given.precision == "float16", copied=styles)
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from s2c_blender.core.style import PARTS
-from s2c_blender.model.config import FPS
+from s2c_blender.model.config import FPS, StyleConfig
 from s2c_blender.model.seen import SEGMENT, seen_in, segments
+from s2c_blender.model.style_codes import load_encoder, told_codes
 from s2c_blender.model.style_encoder import StyleEncoder
-from s2c_blender.model.weights import PERFORMERS
+from s2c_blender.model.weights import PERFORMERS, STYLE, load_into
 from s2c_blender.outputs import whole_file
 
 from .clips import performer_of
@@ -88,6 +88,21 @@ def codes_of_clip(encoder: StyleEncoder, clip: Lesson) -> np.ndarray:
     return found.reshape(2, -1, *found.shape[1:])
 
 
+def write_encoder(folder: Path, encoder: StyleEncoder) -> None:
+    """Write the encoder's arrays into a model folder."""
+    arrays = {name: value.detach().cpu().numpy() for name, value in encoder.state_dict().items()}
+    with whole_file(folder / STYLE) as part, part.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def trained_encoder(folder: Path, style: StyleConfig) -> StyleEncoder:
+    """The encoder of a model folder; UserError when it is not there or of other sizes."""
+    with torch.device("meta"):
+        encoder = StyleEncoder(style)
+    load_into(encoder, {name: torch.from_numpy(value) for name, value in load_encoder(folder).items()})
+    return encoder.requires_grad_(False).eval()
+
+
 def write_performers(folder: Path, clips: list[Lesson], codes: list[np.ndarray]) -> None:
     """Write the mean codes of every named performer of clips, of both hands together, into a model folder."""
     found = defaultdict(list)
@@ -95,10 +110,8 @@ def write_performers(folder: Path, clips: list[Lesson], codes: list[np.ndarray])
         flat = of_clip.reshape(-1, *of_clip.shape[2:])
         found[performer_of(clip.name)].append(flat)
     found.pop(MIXED, None)
-    parts = PARTS if next(iter(codes)).shape[2] > 1 else ("all",)
     told = {
-        name: dict(zip(parts, np.concatenate(of).mean(axis=0, dtype=float).round(4).tolist(), strict=True))
-        for name, of in sorted(found.items())
+        name: told_codes(np.concatenate(of).mean(axis=0, dtype=float)[None])[0] for name, of in sorted(found.items())
     }
     with whole_file(folder / PERFORMERS) as part:
         part.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -19,7 +19,6 @@ from s2c_blender.model.config import FPS, ModelConfig, StyleConfig
 from s2c_blender.model.parts import codes_of
 from s2c_blender.model.seen import MOTION, PLAYED, SEEN, own_channels
 from s2c_blender.model.style_encoder import StyleEncoder
-from s2c_blender.model.weights import STYLE
 
 WIDTH = 64  # channels of a part's decoder
 CHANGES = 0.5  # weight of the motion's change beside the motion itself
@@ -92,8 +91,8 @@ class StyleStage(nn.Module):
         self.encoder.scale.copy_(torch.from_numpy(spread))
 
     def state(self) -> dict[str, dict[str, Tensor]]:
-        """What a model folder has of this stage."""
-        return {STYLE: {f"encoder.{name}": value for name, value in self.encoder.state_dict().items()}}
+        """What the hands' files have of this stage: nothing."""
+        return {}
 
     @torch.no_grad()
     def validate(self, batches: list[Pieces], config: ModelConfig) -> dict[str, float]:

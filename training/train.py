@@ -22,7 +22,7 @@ from s2c_blender.audio.device import memory_told
 from s2c_blender.errors import BAD_ARGUMENTS, UserError
 from s2c_blender.model.config import FPS, ModelConfig
 from s2c_blender.model.style_encoder import StyleEncoder
-from s2c_blender.model.weights import STYLE, load_into, load_state, read_config
+from s2c_blender.model.weights import read_config
 from s2c_blender.outputs import check_folder
 from training import checkpoint
 from training.dataset import MotionData, print_warning
@@ -30,7 +30,7 @@ from training.processes import Place, joined, precision_warning, threads
 from training.run import MODEL, Networks, Run
 from training.settings import HEARD, Stage, Training, read_training
 from training.stages import GestureStage, PositionStage, trained_predictors
-from training.style_data import PieceData, codes_of_clip, write_performers
+from training.style_data import PieceData, codes_of_clip, trained_encoder, write_performers
 from training.style_vae import StyleStage
 
 
@@ -62,7 +62,7 @@ def train(job: Job, place: Place) -> int:
     config, predictors = _begun(job)
     styles_of = _styles_of(job, config)
     wanted = job.training.of(job.stage)
-    encoder = _encoder(styles_of, config).to(place.device) if styles_of else None
+    encoder = trained_encoder(styles_of, config.audio.style).to(place.device) if styles_of else None
     for name, networks in (("styles", encoder), ("positions", predictors)):
         if networks:
             wanted[name] = checkpoint.checksum({n: v.cpu() for n, v in networks.named_parameters()})
@@ -140,14 +140,6 @@ def _styles_of(job: Job, config: ModelConfig) -> Path | None:
             "This model knows styles: name the run that trained their encoder with --styles.", BAD_ARGUMENTS
         )
     return job.styles / MODEL
-
-
-def _encoder(folder: Path, config: ModelConfig) -> StyleEncoder:
-    """The trained style encoder of a model folder; UserError when it is not there or of other sizes."""
-    with torch.device("meta"):
-        encoder = StyleEncoder(config.audio.style)
-    load_into(encoder, load_state(folder, STYLE, "encoder."))
-    return encoder.requires_grad_(False).eval()
 
 
 def fingerprint(data: MotionData) -> int:

@@ -215,20 +215,41 @@ def hands(told: Mapping) -> tuple[Style, Style]:
     """Both hands' styles from what a file or a job tells; UserError when it cannot be understood.
 
     {"both"|"left"|"right": performer | shares | {part|"all": performer | shares}, "expression": 1.0,
-     "own": {name: {part: values [9]}}}
+     "own": {name: {part: values [9]}}, "codes": {name: {part: numbers for a gesture model}}}
     """
+    asked, expression = asked_of(told), expression_of(told)
     try:
         own = {name: styled(parts) for name, parts in told.get("own", {}).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _unclear(error) from error
+    return tuple(mixed(shares, expression, own) for shares in asked)
+
+
+def asked_of(told: Mapping) -> tuple[dict[str, Shares], dict[str, Shares]]:
+    """Shares of performers, part by part, that are asked for of the left and the right hand; UserError as `hands`."""
+    try:
+        asked = [_parts(told.get("both", {})) | _parts(told.get(side, {})) for side in ("left", "right")]
+        unknown = set(told) - {"both", "left", "right", "expression", "own", "codes"}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _unclear(error) from error
+    if unknown:
+        raise UserError(f"The style has an unknown entry {min(unknown)}: see docs/style.md.", BAD_ARGUMENTS)
+    return tuple(asked)
+
+
+def expression_of(told: Mapping) -> float:
+    """How much the hands respond to loudness and tempo, 1 as the performers do; UserError when it is no number."""
+    try:
         expression = float(told.get("expression", 1.0))
         if not isfinite(expression):
             raise ValueError("the expression is no number")
-        asked = [_parts(told.get("both", {})) | _parts(told.get(side, {})) for side in ("left", "right")]
-        unknown = set(told) - {"both", "left", "right", "expression", "own"}
     except (AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"The style cannot be understood ({error}): see docs/style.md.", BAD_ARGUMENTS) from error
-    if unknown:
-        raise UserError(f"The style has an unknown entry {min(unknown)}: see docs/style.md.", BAD_ARGUMENTS)
-    return tuple(mixed(shares, expression, own) for shares in asked)
+        raise _unclear(error) from error
+    return expression
+
+
+def _unclear(error: Exception) -> UserError:
+    return UserError(f"The style cannot be understood ({error}): see docs/style.md.", BAD_ARGUMENTS)
 
 
 def _parts(told: str | Mapping) -> dict[str, Shares]:

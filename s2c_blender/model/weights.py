@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Model folders: `config.json`, `left.safetensors` and `right.safetensors`, written whole and read piece by piece.
 
-Those that know styles have `style.safetensors`, the encoder, and `performers.json`, the codes of named performers.
+Those that know styles have `style.npz`, the encoder, and `performers.json`, the codes of named performers.
 """
 
 import json
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 CONFIG = "config.json"
 HANDS = ("left", "right")
 ONNX = ("position.onnx", "gesture.onnx")  # what tools/onnx_export.py makes of them, for computers without PyTorch
-STYLE, PERFORMERS = "style", "performers.json"
-STYLE_FILES = (f"{STYLE}.safetensors", PERFORMERS)
+STYLE, PERFORMERS = "style.npz", "performers.json"  # read by style_codes.py
 SMALL = 200e6  # bytes: networks up to this run on one thread
 READ_AT_ONCE = 64  # tensors: how many stay mapped while they are cast
 
@@ -53,14 +52,15 @@ def save_model(
 ) -> None:
     """Write a model folder as a whole, in the place of an older one; states: "left" and "right" -> name -> tensor.
 
-    `half` stores float16; `copied` are files of another model folder that this one gets as they are. Raises UserError
-    when the folder cannot be written or holds something else.
+    `half` stores float16; `copied` are files of another folder that this one gets, too, where they are there. Raises
+    UserError when the folder cannot be written or holds something else.
     """
     with new_folder(folder) as part:
         for hand, state in states.items():
             write_hand(part, hand, state, half=half)
         for path in copied:
-            shutil.copyfile(path, part / path.name)
+            if path.exists():
+                shutil.copyfile(path, part / path.name)
         write_config(part, config)
 
 
@@ -92,7 +92,7 @@ def _replaceable(folder: Path) -> bool:
     """Whether a folder is empty, or a model of ours of any version, also a damaged one, and nothing besides."""
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
     exported = {name + end for name in ONNX for end in ("", ".sha256")}
-    if not names or not names <= {CONFIG, *exported, *STYLE_FILES, *(f"{hand}.safetensors" for hand in HANDS)}:
+    if not names or not names <= {CONFIG, *exported, STYLE, PERFORMERS, *(f"{hand}.safetensors" for hand in HANDS)}:
         return not names
     try:
         return isinstance(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["format"], int)

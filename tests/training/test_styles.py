@@ -13,15 +13,15 @@ from s2c_blender.core.style import PARTS
 from s2c_blender.errors import BAD_ARGUMENTS, UserError
 from s2c_blender.model.features import Recording
 from s2c_blender.model.generator import Generator
-from s2c_blender.model.seen import MOTION, SEEN
-from s2c_blender.model.style_encoder import StyleEncoder
-from s2c_blender.model.weights import STYLE, load_into, load_state, read_config
+from s2c_blender.model.seen import MOTION, SEEN, segments
+from s2c_blender.model.style_codes import encode, load_encoder
+from s2c_blender.model.weights import PERFORMERS, STYLE, read_config
 from tests.training.tiny_data import TINY, write_config, write_data
 from training import export, train
 from training.dataset import ANONYMOUS, MotionData
 from training.processes import Place
 from training.settings import read_training
-from training.style_data import PieceData, codes_of_clip
+from training.style_data import PieceData, codes_of_clip, piece, trained_encoder
 from training.style_vae import StyleStage
 
 STYLED = {
@@ -77,8 +77,7 @@ def gestures(data, config, positions):
 
 def test_the_encoder_is_kept_with_codes_of_the_performers(styles, data, config):
     model = read_training(config).model
-    encoder = StyleEncoder(model.audio.style)
-    load_into(encoder, load_state(styles / "model", STYLE, "encoder."))
+    encoder = trained_encoder(styles / "model", model.audio.style)
     told = json.loads((styles / "model" / "performers.json").read_text())
     clips = MotionData.load(data, "train", model).clips
     found = np.concatenate([codes_of_clip(encoder, c).reshape(-1, 4, 3) for c in clips if c.name.startswith("ann")])
@@ -91,9 +90,17 @@ def test_the_encoder_is_kept_with_codes_of_the_performers(styles, data, config):
 def test_a_model_has_the_encoder_that_it_learned_with(styles, positions, gestures, tmp_path):
     assert export.main([str(gestures), str(tmp_path / "model")]) == 0
     for folder in (positions / "model", gestures / "model", tmp_path / "model"):
-        assert (folder / "performers.json").read_bytes() == (styles / "model" / "performers.json").read_bytes()
-        ours, theirs = (load_state(where, STYLE, "encoder.") for where in (folder, styles / "model"))
-        assert all(torch.allclose(ours[name], theirs[name], atol=2e-3, rtol=2e-3) for name in theirs)
+        for name in (STYLE, PERFORMERS):
+            assert (folder / name).read_bytes() == (styles / "model" / name).read_bytes()
+
+
+def test_without_pytorch_the_codes_are_the_same(styles, data, config):
+    model = read_training(config).model
+    clip = MotionData.load(data, "valid", model).clips[0]
+    seen = segments(piece(clip, 1, 0, len(clip)))
+    found = encode(load_encoder(styles / "model"), seen, model.audio.style)
+    expected = codes_of_clip(trained_encoder(styles / "model", model.audio.style), clip)[1]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_styles_make_other_motion_and_none_is_nobodys(gestures, data):
