@@ -110,8 +110,7 @@ def write_performers(folder: Path, clips: list[Lesson], codes: list[np.ndarray])
         flat = of_clip.reshape(-1, *of_clip.shape[2:])
         found[performer_of(clip.name)].append(flat)
     found.pop(MIXED, None)
-    told = {
-        name: told_codes(np.concatenate(of).mean(axis=0, dtype=float)[None])[0] for name, of in sorted(found.items())
-    }
+    means = {name: np.concatenate(of).mean(axis=0, dtype=float) for name, of in sorted(found.items())}
+    told = {name: told_codes(mean[None])[0] for name, mean in means.items()}
     with whole_file(folder / PERFORMERS) as part:
         part.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ import numpy as np
 from ..core import curves, metrics
 from ..core.hand import forward_kinematics
 from ..core.motion import HandMotion
-from ..core.notes import LEFT, NOTE, RIGHT, Score
+from ..core.notes import LEFT, NOTE, RIGHT, Score, make_notes
 from ..core.style import PARTS, Shares, asked_of
 from ..errors import BAD_ARGUMENTS, UserError
 from .config import FPS, StyleConfig
@@ -34,9 +34,7 @@ def known_performers(folder: Path) -> dict[str, dict[str, list[float]]]:
         return {}
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: {part: [float(value) for value in code] for part, code in of.items()} for name, of in told.items()
-        }
+        return {name: {part: list(map(float, code)) for part, code in of.items()} for name, of in told.items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error}): get the model again.") from error
 
@@ -84,9 +82,8 @@ def codes_seen(motion: HandMotion, folder: Path, style: StyleConfig) -> np.ndarr
     What is played is seen in the motion, too. UserError when it is shorter than two seconds or nothing is played.
     """
     if motion.duration < _SHORTEST:
-        raise UserError(
-            f"A style cannot be seen in {motion.duration:.1f} s of motion: choose at least {_SHORTEST:g} s."
-        )
+        told = f"A style cannot be seen in {motion.duration:.1f} s of motion: choose at least {_SHORTEST:g} s."
+        raise UserError(told)
     encoder = load_encoder(folder)
     motion = at_30(motion)
     score = Score(notes_seen(motion), np.zeros((0, 2)))
@@ -169,8 +166,5 @@ def notes_seen(motion: HandMotion) -> np.ndarray:
         for finger in range(5):
             for onset, offset, pitch in metrics.presses_by_hands(times, pads[:, finger]):
                 found.append((onset, offset, pitch, LOUDNESS, side, finger))
-    notes = np.zeros(len(found), NOTE)
-    if found:
-        for name, values in zip(("onset", "offset", "pitch", "velocity", "hand", "finger"), zip(*found, strict=True)):
-            notes[name] = values
-    return np.sort(notes, order=["onset", "pitch"])
+    onset, offset, pitch, velocity, side, finger = np.array(found, float).reshape(-1, 6).T
+    return make_notes(onset, offset, pitch, velocity, side, finger)
