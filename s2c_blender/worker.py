@@ -6,8 +6,8 @@ A process does one job at a time and then waits for the next, so that packages a
 after a failure that may be its own, and when it was cancelled or left alone for IDLE seconds, it ends. The parent
 writes an order as one JSON line, {"job": {...}, "result": "motion.npz"}, and keeps the pipe open: when it closes,
 because Blender quit or crashed, the process ends too and takes its temporary files with it. It answers in JSON lines:
-{"stage", "fraction"} and {"grown", "first", "until"} many times, then either {"report"} (the motion is in the result
-file) or {"error", "exit_code"}.
+{"pid"} once, {"stage", "fraction"} and {"grown", "first", "until"} many times, then either {"report"} (the motion is in
+the result file) or {"error", "exit_code"}.
 """
 
 import atexit
@@ -179,6 +179,7 @@ class _Process:
     def __init__(self, command: list[str]):
         self.made_for = (command, dict(os.environ))
         self.messages: queue.Queue[Message | None] = queue.Queue()
+        self._pid: int | None = None
         self._log: list[str] = []
         self._temporary = tempfile.mkdtemp(prefix="piano-hands-worker-")  # whatever it leaves there goes with it
         self._timer: threading.Timer | None = None
@@ -209,7 +210,11 @@ class _Process:
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        """Of the Python that works, as its half-written files have it in their names.
+
+        On Windows a virtual environment's python.exe only starts that one, and has a number of its own.
+        """
+        return self._pid or self._process.pid
 
     @property
     def alive(self) -> bool:
@@ -275,6 +280,8 @@ class _Process:
                     told = None
                 if not isinstance(told, dict):
                     self._log.append(line)
+                elif "pid" in told:
+                    self._pid = told["pid"]
                 elif "report" in told:
                     self.messages.put(Done(told["report"]))
                 elif "error" in told:
@@ -364,6 +371,7 @@ def main(temporary: str) -> None:
         answers.write(json.dumps(message) + "\n")
         answers.flush()
 
+    answer({"pid": os.getpid()})
     orders: queue.SimpleQueue[dict] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders, temporary), daemon=True).start()
     while True:

@@ -115,6 +115,23 @@ def test_cancelling_is_quick_and_final(long, tmp_path):
     running.cancel()  # harmless
 
 
+@pytest.mark.skipif(os.name != "posix", reason="its launcher is a shell script")
+def test_half_written_files_of_a_python_behind_a_launcher_are_removed(long, tmp_path, monkeypatch):
+    """On Windows a virtual environment's python.exe starts the real one, whose number is in their names."""
+    launcher = tmp_path / "python"
+    launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+    launcher.chmod(0o755)
+    running = worker.Worker(long, tmp_path / "motion.npz", interpreter=str(launcher))
+    while not running.poll():
+        time.sleep(0.02)
+    pid = running._process.pid
+    assert pid != running._process._process.pid
+    removed = []  # here the worker also removes them itself: it outlives its launcher for a moment
+    monkeypatch.setattr(worker, "_remove_unfinished", lambda order, pid: removed.append(pid))
+    running.cancel()
+    assert removed == [pid]
+
+
 def test_an_exception_while_waiting_ends_the_worker(long, tmp_path):
     running = worker.Worker(long, tmp_path / "motion.npz")
 
