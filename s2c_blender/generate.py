@@ -269,7 +269,8 @@ def _model(job: Job) -> Prepared | None:
         return None
     mano = Path(job.mano) if job.mano else None
     folder = Path(job.model) if job.model else BUNDLED
-    request = Request(folder, job.sampler, job.steps, job.precision, job.device, mano, job.backend)
+    how = (job.sampler, job.steps, job.precision, job.device, mano, job.backend, job.style, job.style_weight)
+    request = Request(folder, *how)
     return prepare(request, has_sound=bool(job.source) and not is_midi(job.source))
 
 
@@ -277,9 +278,6 @@ def _performer(job: Job) -> tuple[Performer, Performer] | None:
     """Who plays the left and the right hand, None for the classical pianist."""
     if job.style is None:
         return None
-    if job.generator == "model":
-        told = "The gesture model moves in a way of its own: leave out the style, or choose the generator Pianist."
-        raise UserError(told, BAD_ARGUMENTS)
     return tuple(Performer.of(style) for style in style_hands(job.style))
 
 

@@ -28,7 +28,8 @@ class Job:
     duration: float | None = None
     seed: int = 0
     creativity: float = 1.0  # 0: every seed gives the same take, 1: takes differ as much as the model's do
-    style: dict | None = None  # how the pianist moves, in the terms of core.style.hands; None: the classical one
+    style: dict | None = None  # how the hands move, in the terms of core.style.hands; None: as usual
+    style_weight: float = 1.0  # of the gesture model: how far it goes from nobody's style to this one
     generator: Generator | None = None  # None: the usual one; who imagines the motion; the pianist plays it either way
     device: str = "auto"  # "auto", "cpu", "cuda", "mps": where the networks run
     backend: str = "auto"  # "auto", "torch", "onnx": what runs them; audio.device chooses

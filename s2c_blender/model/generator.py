@@ -3,7 +3,8 @@
 """A model folder at work: what is heard -> both hands' positions and gestures, of any length."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Sampling:
     overlap: int | None = None  # frames that neighbouring windows share; None: a quarter of a window
     batch: int = 4  # windows in one call of the networks
     creativity: float = 1.0  # how far takes of different seeds differ: see windows.seeded
+    style_weight: float = 1.0  # classifier-free guidance: how far the answer goes from nobody's style to the asked one
 
 
 class Generator:
@@ -75,11 +77,12 @@ class Generator:
         """
         plan = make_plan(sampling.sampler, self.schedule, sampling.steps)
         overlap = self.config.window // 4 if sampling.overlap is None else sampling.overlap
-        listener = _Listener(self, recording, frames, overlap)
+        guided = recording.style is not None and sampling.style_weight != 1.0
+        listener = _Listener(self, recording, frames, overlap, guided)
         shape = (len(HANDS), self.config.gesture.outputs, frames)
         with memory_told(self.networks.device):
             pieces = sample_long(
-                self._predict,
+                partial(self._guided, sampling.style_weight) if guided else self._predict,
                 plan,
                 seeded(seed, self.config.diffusion.initial_noise, sampling.creativity),
                 listener.condition,
@@ -103,15 +106,22 @@ class Generator:
         """x0 [B, 2, C, W] for noisy windows x at steps t."""
         return self.schedule.x0(self.config.diffusion.prediction, self.networks.answer(x, t, conditions), x, t)
 
+    def _guided(self, weight: float, x: np.ndarray, t: np.ndarray, conditions: list[Any]) -> np.ndarray:
+        """As _predict, for pairs of conditions without and with the style (Ho and Salimans 2022, classifier-free)."""
+        every = [one for pair in zip(*conditions, strict=True) for one in pair]
+        plain, styled = np.split(self._predict(np.concatenate([x, x]), np.concatenate([t, t]), every), 2)
+        return plain + weight * (styled - plain)
+
 
 class _Listener:
     """Conditions of the windows of a recording, in the order in which they are asked for.
 
-    Positions of neighbouring windows are blended where they overlap, so that all windows see the same ones.
+    Positions of neighbouring windows are blended where they overlap, so that all windows see the same ones. Where the
+    style is `guided`, conditions are pairs without and with it; both are shown the style's positions.
     """
 
-    def __init__(self, generator: Generator, recording: Recording, frames: int, overlap: int):
-        self._generator, self._recording, self._overlap = generator, recording, overlap
+    def __init__(self, generator: Generator, recording: Recording, frames: int, overlap: int, guided: bool):
+        self._generator, self._recording, self._overlap, self._guided = generator, recording, overlap, guided
         self._window = generator.config.window
         self._starts = starts(frames, self._window, overlap)
         self._heard: dict[int, tuple[Any, np.ndarray]] = {}
@@ -132,10 +142,17 @@ class _Listener:
         self._heard.pop(first - hop, None)
         kept = self.positions[:, first : first + self._window]
         kept[:] = positions[:, : kept.shape[1]]
-        return self._generator.networks.condition(heard, positions)
+        styled = self._generator.networks.condition(heard, positions)
+        if not self._guided:
+            return styled
+        plain = self._listen(replace(self._recording, style=None), first)[0]
+        return self._generator.networks.condition(plain, positions), styled
 
     def _hear(self, first: int) -> tuple[Any, np.ndarray]:
         if first not in self._heard:
-            window = window_input(self._generator.config, self._recording, first, self._window)
-            self._heard[first] = self._generator.networks.hear(window)
+            self._heard[first] = self._listen(self._recording, first)
         return self._heard[first]
+
+    def _listen(self, recording: Recording, first: int) -> tuple[Any, np.ndarray]:
+        window = window_input(self._generator.config, recording, first, self._window)
+        return self._generator.networks.hear(window)

@@ -3,7 +3,7 @@
 """A model's idea of a performance as HandMotion in the piano frame: what the pianist then stays close to."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from math import ceil
@@ -15,6 +15,7 @@ from scipy.signal import savgol_filter
 from ..audio.device import Backend, choose_backend, installed
 from ..core.motion import HandMotion
 from ..core.notes import LEFT, RIGHT, Score
+from ..core.style import expression_of
 from ..errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
 from .calibration import calibrate
 from .camera import to_piano
@@ -23,9 +24,11 @@ from .features import Recording, hearable
 from .mano import Mano, neutral, read_mano
 from .onnx_networks import files
 from .sampling import Sampler
+from .style_codes import codes_of
 from .weights import CONFIG, HANDS, SMALL, packages_told, read_config
 
 BUNDLED = Path(__file__).parent / "bundled"  # the model that comes with the extension
+STRONGEST = 3.0  # weight of a style
 SMOOTHING = 5  # frames of the release's filter for rendering (parity fact 2.5)
 PACKAGES = {"torch": "PyTorch", "safetensors": "safetensors"}  # what that backend needs: name to import -> told
 _INSTEAD = "choose the generator Pianist (--generator pianist)"
@@ -45,6 +48,8 @@ class Request:
     device: str = "auto"
     mano: Path | None = None  # the user's MANO_RIGHT.pkl, for models that answer in MANO's terms
     backend: str = "auto"  # "auto", "torch", "onnx"
+    style: Mapping | None = None  # how the parts of the hands move, in the terms of core.style.hands
+    style_weight: float = 1.0  # 0: as if no style was asked for, 1: as learned, above: exaggerated (Sampling)
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Prepared:
     steps: int
     mano: Mano
     backend: Backend
+    codes: np.ndarray | None  # [2, parts, width] of the style
 
 
 def prepare(request: Request, has_sound: bool) -> Prepared:
@@ -80,7 +86,13 @@ def prepare(request: Request, has_sound: bool) -> Prepared:
             f"The model in {request.folder} listens to sound: give a recording instead of a MIDI file, "
             "or choose a model that reads notes."
         )
-    return Prepared(request, config, steps, read_mano(request.mano) if request.mano else neutral(), backend)
+    if not 0.0 <= request.style_weight <= STRONGEST:
+        told = f"The weight of the style goes from 0 to {STRONGEST:g}; {request.style_weight:g} is outside."
+        raise UserError(told, BAD_ARGUMENTS)
+    codes = None
+    if request.style is not None:
+        codes = codes_of(request.style, request.folder, config.audio.style)
+    return Prepared(request, config, steps, read_mano(request.mano) if request.mano else neutral(), backend, codes)
 
 
 def make_prior(
@@ -104,9 +116,11 @@ def make_prior(
         generator = Generator(
             request.folder, device=request.device, backend=prepared.backend, precision=request.precision
         )
-    recording = Recording(score, hearable(*sound) if config.audio.encoder == "hubert" else None)
+    expression = expression_of(request.style or {})
+    heard = hearable(*sound) if config.audio.encoder == "hubert" else None
+    recording = Recording(score, heard, prepared.codes, expression)
     frames = ceil(length * FPS) + 1
-    sampling = Sampling(request.sampler, prepared.steps, creativity=creativity)
+    sampling = Sampling(request.sampler, prepared.steps, creativity=creativity, style_weight=request.style_weight)
     with _few_threads(request.folder) if prepared.backend == "torch" else nullcontext():
         positions, poses = generator.generate(recording, frames, seed, sampling, on_progress)
     if not (np.isfinite(positions).all() and np.isfinite(poses).all()):
