@@ -17,6 +17,7 @@ from . import apply, export, preview, takes
 from .button import Button, NeedsTake, shown_rig
 from .export_sample import RANGE, TAKE, TIMELINE
 from .panel import MAIN, Sidebar, in_sidebars
+from .translations import OURS
 
 _HANDS = {"BOTH": (LEFT, RIGHT), "LEFT": (LEFT,), "RIGHT": (RIGHT,)}
 _NAMES = {LEFT: "left", RIGHT: "right"}
@@ -33,6 +34,7 @@ class ExportOptions:
             ("UNITY", "Unity", "Metres, Y up, one skeleton with a root bone"),
         ),
         description="Axes and unit of FBX files, and what skeletons there are",
+        translation_context=OURS,
     )
     skeleton: EnumProperty(
         name="Skeleton",
@@ -52,6 +54,7 @@ class ExportOptions:
             ("EACH", "A File Each", "Two files, with _left and _right added to the name"),
         ),
         description="Which hands to write",
+        translation_context=OURS,
     )
     time: EnumProperty(
         name="Time 0",
@@ -70,7 +73,12 @@ class ExportOptions:
         soft_max=120.0,
         max=1000.0,
     )
-    mesh: BoolProperty(name="Meshes", description="Also export skin and sleeves, not only the bones", default=True)
+    mesh: BoolProperty(
+        name="Meshes",
+        description="Also export skin and sleeves, not only the bones",
+        default=True,
+        translation_context=OURS,
+    )
     piano: BoolProperty(
         name="Keys and Pedal", description="Also export the keyboard and the pedal, which makes the file larger"
     )
@@ -231,6 +239,7 @@ def _draw_options(layout: bpy.types.UILayout, options: ExportOptions) -> None:
 
 class _Export(Sidebar):
     bl_label = "Export"
+    bl_translation_context = OURS
     bl_order = 6
     bl_options = {"DEFAULT_CLOSED"}
 

@@ -435,4 +435,6 @@ BONES = _PARTS | {
     for part, german in _PARTS.items()
 }
 
+OF_PIANOS = {"Keys": "Tasten"}  # where a text means something else of a piano than of the hands
+
 MESSAGES = BUTTONS | TOOLTIPS | PANELS | TEXTS | SETTINGS | BONES

@@ -13,6 +13,7 @@ from .button import Button, redraw, shown_rig
 from .panel import MAIN, Sidebar, in_sidebars, sentence
 from .properties import is_piano
 from .rig import Rig
+from .translations import OF_PIANOS, OURS
 
 WAYS = [
     (
@@ -45,7 +46,12 @@ class PianoHandsModel(bpy.types.PropertyGroup):
         "Left empty, the lowest assigned key",
     )
     low_pitch: IntProperty(
-        name="Note", description="MIDI number of the first key: 21 is A0", default=LOWEST, min=LOWEST, max=HIGHEST
+        name="Note",
+        description="MIDI number of the first key: 21 is A0",
+        default=LOWEST,
+        min=LOWEST,
+        max=HIGHEST,
+        translation_context=OURS,
     )
     high: PointerProperty(
         type=bpy.types.Object,
@@ -54,9 +60,14 @@ class PianoHandsModel(bpy.types.PropertyGroup):
         "Left empty, the highest assigned key",
     )
     high_pitch: IntProperty(
-        name="Note", description="MIDI number of the last key: 108 is C8", default=HIGHEST, min=LOWEST, max=HIGHEST
+        name="Note",
+        description="MIDI number of the last key: 108 is C8",
+        default=HIGHEST,
+        min=LOWEST,
+        max=HIGHEST,
+        translation_context=OURS,
     )
-    move: EnumProperty(name="Keys", description="How your keys go down", items=MOVES)
+    move: EnumProperty(name="Keys", description="How your keys go down", items=MOVES, translation_context=OF_PIANOS)
     scale: BoolProperty(
         name="Scale Hands to Fit",
         description="When your keyboard is longer or shorter than a real one, scale the rig to it. "

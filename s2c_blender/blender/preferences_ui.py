@@ -19,6 +19,7 @@ from .button import Button
 from .orders import absolute
 from .panel import sentence
 from .preferences import PianoHandsPreferences, cache_bytes, clear_cache, preferences, user_folder
+from .translations import OURS
 
 OFFLINE = "Blender is set to be offline: allow online access in Preferences > System > Network"
 PUBLISHED = "published"  # folder of the converted model
@@ -217,6 +218,7 @@ class PIANO_HANDS_OT_clear_cache(PreferencesButton, bpy.types.Operator):
 
     bl_idname = "piano_hands.clear_cache"
     bl_label = "Clear"
+    bl_translation_context = OURS
 
     @classmethod
     def disabled_reason(cls, context: bpy.types.Context) -> str:

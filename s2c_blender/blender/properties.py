@@ -22,6 +22,7 @@ from .preferences import DEVICES
 from .rig import HANDS, PIANO, has_name, rig_of
 from .style import PianoHandsPerformer
 from .takes import PianoHandsTake
+from .translations import OURS
 
 SOURCES = [
     ("STRIP", "Sound Strip", "The sound strip that is active in the sequencer, as it is trimmed and placed there"),
@@ -89,15 +90,25 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
         name="File", description="Audio or MIDI file with the piano music that the hands will play", subtype="FILE_PATH"
     )
     file_frame: IntProperty(
-        name="Start Frame", description="Frame at which the file's first moment is played", default=1
+        name="Start Frame",
+        description="Frame at which the file's first moment is played",
+        default=1,
+        translation_context=OURS,
     )
     add_sound: BoolProperty(
         name="Add Sound Strip",
         description="Also put the file into the sequencer, so that the music is heard while the hands play",
         default=True,
     )
-    range: EnumProperty(name="Range", description="Which part of the music is played", items=RANGES)
-    frame_start: IntProperty(name="Start", description="First frame to play; earlier notes are left out", default=1)
+    range: EnumProperty(
+        name="Range", description="Which part of the music is played", items=RANGES, translation_context=OURS
+    )
+    frame_start: IntProperty(
+        name="Start",
+        description="First frame to play; earlier notes are left out",
+        default=1,
+        translation_context=OURS,  # of the panel's "Frame Start"
+    )
     frame_end: IntProperty(name="End", description="Last frame to play; later notes are left out", default=250)
     seed: IntProperty(
         name="Seed", description="Another number gives another performance of the same notes", min=0, max=2**31 - 1
@@ -121,7 +132,7 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
         description="Also key the piano keys and the pedal, so that they go down under the hands",
         default=True,
     )
-    hands: EnumProperty(name="Hands", description="Which hands are animated", items=SIDES)
+    hands: EnumProperty(name="Hands", description="Which hands are animated", items=SIDES, translation_context=OURS)
     rig: PointerProperty(
         name="Rig",
         description="The piano whose hands are animated. Left empty, the scene's first one is used, "
@@ -130,7 +141,12 @@ class PianoHandsSettings(bpy.types.PropertyGroup):
         poll=lambda self, obj: is_piano(obj),
     )
     output: EnumProperty(name="Result", description="What the hands get", items=OUTPUTS)
-    density: EnumProperty(name="Keys", description="Which frames of the hands get keyframes", items=DENSITIES)
+    density: EnumProperty(
+        name="Keys",
+        description="Which frames of the hands get keyframes",
+        items=DENSITIES,
+        translation_context=OURS,
+    )
     key_step: IntProperty(name="n", description="Frames from one keyframe to the next", default=2, min=2, soft_max=10)
     tolerance: FloatProperty(
         name="Tolerance (mm)",

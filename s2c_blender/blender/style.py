@@ -9,6 +9,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty
 
 from ..core.style import DESCRIPTIONS, PARTS
 from ..errors import UserError
+from .translations import OURS
 
 USUAL, SAME, COPIED = "classical", "SAME", "copied"
 SIDES = {"left": "Left", "right": "Right"}
@@ -50,6 +51,7 @@ class PianoHandsPerformer(bpy.types.PropertyGroup):
     blend: FloatProperty(
         name="Blend",
         description="How much the hands move like the second performer",
+        translation_context=OURS,
         subtype="FACTOR",
         default=0.5,
         min=0.0,

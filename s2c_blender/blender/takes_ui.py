@@ -12,7 +12,7 @@ from .button import NeedsTake, redraw, shown_rig
 from .panel import MAIN, Sidebar, in_sidebars, sentence
 from .source import chosen_frames
 from .style import summary
-from .translations import filled
+from .translations import OURS, filled
 
 _ROWS = 8  # dropped notes listed before "and more"
 
@@ -161,6 +161,7 @@ class PIANO_HANDS_OT_jump_to_frame(bpy.types.Operator):
 
     bl_idname = "piano_hands.jump_to_frame"
     bl_label = "Jump to Frame"
+    bl_translation_context = OURS
     bl_options = {"INTERNAL"}
 
     frame: IntProperty()

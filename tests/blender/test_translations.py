@@ -3,7 +3,9 @@
 """Whatever the extension shows has its place in every catalogue, and catalogues come and go with the extension."""
 
 import re
+import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +33,69 @@ def ours(base: type) -> Iterator[type]:
         yield from ours(cls)
         if cls.__module__.startswith("s2c_blender") and getattr(cls, "is_registered", False):
             yield cls
+
+
+# Texts that Blender has itself, and translates to something else than we do.
+BLENDERS = {
+    "Blend",
+    "Both",
+    "Clear",
+    "Export",
+    "Frame Start",
+    "Frames",
+    "Generic",
+    "Jump to Frame",
+    "Keys",
+    "Meshes",
+    "Note",
+    "Start Frame",
+}
+
+
+def catalogue(file: Path) -> dict[str, str]:
+    """A compiled catalogue of gettext: text, or context and text with a 4 between -> translation."""
+    data = file.read_bytes()
+    count, *tables = struct.unpack("<III", data[8:20])
+
+    def texts(table: int) -> list[str]:
+        places = [struct.unpack_from("<II", data, table + 8 * n) for n in range(count)]
+        return [data[begin : begin + length].decode() for length, begin in places]
+
+    return dict(zip(*map(texts, tables), strict=True))
+
+
+@pytest.mark.parametrize("suite", ["trixie", "sid"])
+def test_known_which_texts_blender_translates_otherwise(repo, suite):
+    file = repo / "build" / "blender-roots" / suite / "usr" / "share" / "locale" / "de" / "LC_MESSAGES" / "blender.mo"
+    if not file.exists():
+        pytest.skip("needs a Blender that speaks German: python -m tools.blender_root")
+    theirs = catalogue(file)
+    labels = german.BUTTONS | german.PANELS | german.SETTINGS | german.TEXTS
+    other = {text for text, told in labels.items() if theirs.get(text, told) != told}
+    buttons = {text for text in german.BUTTONS if theirs.get(f"Operator\x04{text}", labels[text]) != labels[text]}
+    assert other | buttons <= BLENDERS
+
+
+def test_texts_that_blender_translates_otherwise_have_a_context_of_ours(registered):
+    ours_only, seen = (translations.OURS, translations.OF_PIANOS), set()
+    types = bpy.types
+    for base in (types.Operator, types.Panel, types.PropertyGroup, types.AddonPreferences):
+        for cls in ours(base):
+            label = getattr(cls, "bl_label", "")
+            # Blender shows an operator and a panel in the context of its class, and a property in its own.
+            if label in BLENDERS:
+                assert cls.bl_rna.translation_context in ours_only or cls.bl_translation_context in ours_only, cls
+                seen.add(label)
+            for prop in cls.bl_rna.properties:
+                names = {prop.name, *(item.name for item in (prop.enum_items if prop.type == "ENUM" else ()))}
+                if names & BLENDERS and prop.identifier in {
+                    n for c in cls.__mro__ for n in vars(c).get("__annotations__", {})
+                }:
+                    assert prop.translation_context in ours_only, (cls, prop.identifier)
+                    seen |= names & BLENDERS
+    assert seen == BLENDERS - {"Frame Start"}  # which a panel shows for a property
+    frame_start = types.Scene.bl_rna.properties["piano_hands"].fixed_type.properties["frame_start"]
+    assert frame_start.translation_context == translations.OURS
 
 
 def shown() -> dict[str, str]:
