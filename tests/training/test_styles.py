@@ -4,11 +4,13 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
+from s2c_blender.core.notes import RIGHT, Score, make_notes
 from s2c_blender.core.style import PARTS
 from s2c_blender.errors import BAD_ARGUMENTS, UserError
 from s2c_blender.model.features import Recording
@@ -17,7 +19,7 @@ from s2c_blender.model.seen import MOTION, SEEN, segments
 from s2c_blender.model.style_codes import encode, load_encoder
 from s2c_blender.model.weights import PERFORMERS, STYLE, read_config
 from tests.training.tiny_data import TINY, write_config, write_data
-from training import export, train
+from training import export, style_metrics, style_report, train
 from training.dataset import ANONYMOUS, MotionData
 from training.processes import Place
 from training.settings import read_training
@@ -171,3 +173,54 @@ def test_what_is_missing_is_told(data, config, tmp_path):
     plain = write_config(tmp_path / "plain.json")
     with pytest.raises(UserError, match="knows no styles"):
         run("styles", plain, data, tmp_path / "b")
+
+
+def test_a_report_says_how_styles_are_followed(gestures, data, tmp_path, monkeypatch, capsys):
+    """Tiny networks follow nothing; but all that is asked for is measured, and a fair judge is fair."""
+    monkeypatch.setattr(style_metrics, "_STEPS", 30)
+    for module in (style_metrics, style_report):
+        monkeypatch.setattr(module, "KNOWN", ("ann", "bob"))
+    told = json.loads((gestures / "model" / "performers.json").read_text())
+    folder = tmp_path / "model"
+    shutil.copytree(gestures / "model", folder)
+    (folder / "performers.json").write_text(json.dumps(told | {"classical": told["ann"]}))
+    command = [str(folder), "--data", str(data), "--out", str(tmp_path / "report"), "--clips", "1", "--seconds", "8"]
+    assert style_report.main([*command, "--seeds", "2"]) == 0
+    result = json.loads((tmp_path / "report.json").read_text())
+    assert result["chance"] == 0.5
+    assert set(result["asked"]) == set(result["performers"]) == set(PARTS)
+    assert set(result["swapped"]) == {"named", "kept", "moved", "others"}
+    assert (tmp_path / "report.md").read_text() in capsys.readouterr().out
+
+
+def test_judges_know_performers_who_differ(data, config, monkeypatch):
+    """Ann's and Bob's clips differ in the phases of their joints only; a judge names them in what it learned from."""
+    monkeypatch.setattr(style_metrics, "_STEPS", 60)
+    monkeypatch.setattr(style_metrics, "KNOWN", ("ann", "bob"))
+    clips = MotionData.load(data, "train", read_training(config).model)
+    judge = style_metrics.Judge(PieceData(clips))
+    right = [
+        name == clip.name.split("/")[0]
+        for clip in clips.clips
+        for side in (0, 1)
+        for name in judge.names_of(piece(clip, side, 0, len(clip)))
+    ]
+    assert np.mean(right) > 0.8
+
+
+def test_responses_are_of_the_strokes():
+    """Louder tones from higher up: the lift goes with loudness, the wrist that stays still with nothing."""
+    onset = np.arange(1.0, 13.0, 0.5)
+    velocity = np.linspace(30, 120, len(onset)).astype(int)
+    score = Score(make_notes(onset, onset + 0.3, 64, velocity, RIGHT, 1))
+    time = np.arange(14 * 30) / 30
+    position = np.tile([0.0, -0.05, 0.06], (len(time), 1))
+    rotation = np.zeros((len(time), 16, 3))
+    for begin, loud in zip(onset, velocity, strict=True):
+        rotation[:, 1, 0] += loud / 127 * 0.6 * np.exp(-(((time - begin + 0.15) / 0.06) ** 2))
+    found = style_metrics.responses(position, rotation.reshape(-1, 48), score, RIGHT)
+    assert len(found) == len(onset) and np.allclose(found[:, 0], velocity / 127)
+    assert np.allclose(found[:, 1], 1 + (np.abs(onset[:, None] - onset) < 0.5).sum(axis=1) - 1)
+    r = style_metrics.correlations([found])
+    assert abs(r["loudness to lift"]) > 0.95 and abs(r["loudness to speed"]) > 0.9
+    assert r["loudness to bounce"] == 0.0
