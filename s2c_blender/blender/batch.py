@@ -10,8 +10,9 @@ from pathlib import Path
 import bpy
 
 from ..core.motion import HandMotion
+from ..core.style import Style
 from ..errors import ENVIRONMENT, UserError
-from . import preview, scene, strips
+from . import preview, scene, strips, style_copy
 from .export import Options, export_fbx, export_gltf, export_usd
 from .keying import key_take
 from .preferences import cache_folder, packages
@@ -87,6 +88,11 @@ def look(
     width, height = resolution or (basis.width, basis.height)
     engine = engine.upper() if engine else basis.engine
     return Look(camera or basis.camera, width, height, engine, samples or basis.samples, frames)
+
+
+def style_of_action(file: Path, name: str) -> tuple[Style, Style]:
+    """The styles of the left and of the right hand, read off an action in another .blend; UserError if it has none."""
+    return style_copy.styles_in(file, name)
 
 
 def version() -> tuple[int, int, int]:

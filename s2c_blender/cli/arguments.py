@@ -3,8 +3,10 @@
 """What the command line understands."""
 
 import argparse
+import re
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 from .. import __version__
 from ..core.style import PERFORMERS, told_by
@@ -38,6 +40,13 @@ ABOUT_TELLING = {
     "workers",
     "check",
 }
+
+
+class ActionIn(NamedTuple):
+    """An action of a .blend; its name may be empty, which is told when the file is read."""
+
+    file: Path
+    name: str
 
 
 class _Strict(argparse.ArgumentParser):
@@ -105,9 +114,10 @@ def parser(in_blender: bool = False, *, strict: bool = False) -> argparse.Argume
     )
     how.add_argument(
         "--style-from",
-        type=Path,
-        metavar="X.npz",
-        help="move like the hands of another motion, whatever they play; an earlier --motion wrote it",
+        type=_shows_style,
+        metavar="X.npz|FILE.blend:ACTION",
+        help="move like the hands of another motion, whatever they play: one that an earlier --motion wrote, or a "
+        "hand's action in a Blender file",
     )
     how.add_argument(
         "--generator",
@@ -229,6 +239,12 @@ def _rate(text: str) -> float:
     if not 1 <= value <= 1000:
         raise ValueError
     return value
+
+
+def _shows_style(text: str) -> Path | ActionIn:
+    """A motion's file, or FILE.blend:ACTION; there may be a colon in both names, and after the letter of a drive."""
+    found = re.fullmatch(r"(.+?\.blend)(?::(.*))?", text, re.IGNORECASE | re.DOTALL)
+    return ActionIn(Path(found[1]), found[2] or "") if found else Path(text)
 
 
 def _resolution(text: str) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from .. import __version__
 from ..core.style import PERFORMERS
 from ..errors import BAD_ARGUMENTS, UserError
 from ..job import usual_generator
-from .arguments import ABOUT_TELLING, SUFFIXES, check_sense, named_outputs, parser
+from .arguments import ABOUT_TELLING, SUFFIXES, ActionIn, check_sense, named_outputs, parser
 
 SOUNDS = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".mp4", ".mov", ".mkv", ".webm"}
 NOTES = {".mid", ".midi", ".smf", ".kar"}
@@ -171,7 +171,8 @@ def options_hash(job: BatchJob) -> str:
     """Of all that decides what the job makes, but for the files that it reads, and where they and its outputs lie."""
     options = {key: value for key, value in vars(job.arguments).items() if key not in ABOUT_TELLING}
     style = options["style"] if options["style"] in PERFORMERS else None
-    options |= {key: options[key] is not None for key in (*INPUTS, *SUFFIXES)} | {"performer": style}
+    shown = {"action": options["style_from"].name} if isinstance(options["style_from"], ActionIn) else {}
+    options |= {key: options[key] is not None for key in (*INPUTS, *SUFFIXES)} | {"performer": style} | shown
     text = json.dumps(options | {"s2c_blender": __version__}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -186,7 +187,7 @@ def inputs_now(job: BatchJob, known: dict[str, dict] | None = None) -> dict[str,
         path = getattr(job.arguments, option)
         if path is None or path in PERFORMERS:
             continue
-        path = Path(path)
+        path = path.file if isinstance(path, ActionIn) else Path(path)
         for file in sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]:
             name = f"{option}/{file.name}"
             found[name] = _identity(file, (known or {}).get(name, {}))

@@ -20,7 +20,7 @@ from ..errors import ENVIRONMENT, UserError
 from ..generate import Job, generate, peak_memory_mb, versions
 from ..job import usual_generator
 from ..outputs import one_sentence
-from .arguments import BY_BLENDER, check_sense, wanted_outputs
+from .arguments import BY_BLENDER, ActionIn, check_sense, wanted_outputs
 from .telling import Teller
 
 
@@ -108,6 +108,9 @@ def _job(arguments: argparse.Namespace, wanted: dict, path: Path, start: float, 
 def _style(arguments: argparse.Namespace) -> dict | None:
     """How the pianist is to move, None as usual."""
     if arguments.style_from:
+        if isinstance(arguments.style_from, ActionIn):
+            half = blender_half("or give --style-from a motion's .npz")
+            return told_of(*half.style_of_action(*arguments.style_from))
         from ..pianist.likeness import style_of
 
         return told_of(*style_of(_loaded(arguments.style_from)))
@@ -163,8 +166,8 @@ def _summary(report: dict, tell: Teller) -> None:
     tell.line(f"{report['notes_played']} of {report['notes_found']} notes played; done in {seconds:.1f} s.")
 
 
-def blender_half():
-    """The module that does Blender's part; UserError where there is no Blender."""
+def blender_half(instead: str = "or ask only for --motion and --midi"):
+    """The module that does Blender's part; UserError, which says what helps `instead`, where there is no Blender."""
     try:
         from ..blender import batch
     except ImportError as error:
@@ -172,7 +175,7 @@ def blender_half():
             raise
         raise UserError(
             "Blender's Python module bpy is not installed: install it (pip install bpy), "
-            "run this inside Blender, or ask only for --motion and --midi.",
+            f"run this inside Blender, {instead}.",
             ENVIRONMENT,
         ) from error
     return batch

@@ -78,6 +78,13 @@ def parts_left(folder: Path) -> list[Path]:
     return [p for p in folder.iterdir() if ".part" in p.name]
 
 
+def test_the_style_of_an_action_needs_blender(song, tmp_path):
+    words = ("--audio", song, "--style-from", tmp_path / "shot.blend:Hand.R", "--motion", tmp_path / "x.npz")
+    code, report, _ = finished(in_process(*words, missing=("bpy",)))
+    assert code == 3 and "bpy is not installed" in report["error"]
+    assert report["error"].endswith("run this inside Blender, or give --style-from a motion's .npz.")
+
+
 def test_motion_and_midi_need_no_blender(song, tmp_path):
     motion, notes = tmp_path / "hands.npz", tmp_path / "notes.mid"
     command = ("--audio", song, "--motion", motion, "--midi", notes, *PIANIST)
