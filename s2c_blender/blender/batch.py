@@ -12,7 +12,7 @@ import bpy
 from ..core.motion import HandMotion
 from ..core.style import Style
 from ..errors import ENVIRONMENT, UserError
-from . import preview, scene, strips, style_copy
+from . import preview, scene, strips
 from .export import Options, export_fbx, export_gltf, export_usd
 from .keying import key_take
 from .preferences import cache_folder, packages
@@ -92,6 +92,8 @@ def look(
 
 def style_of_action(file: Path, name: str) -> tuple[Style, Style]:
     """The styles of the left and of the right hand, read off an action in another .blend; UserError if it has none."""
+    from . import style_copy  # whose button needs this module
+
     return style_copy.styles_in(file, name)
 
 
