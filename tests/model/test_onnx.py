@@ -22,9 +22,9 @@ from s2c_blender.model.generator import Generator, Sampling
 from s2c_blender.model.hands import guide as torch_guide
 from s2c_blender.model.onnx_networks import guide
 from s2c_blender.model.prior import Request, prepare
-from s2c_blender.model.weights import ONNX, save_model
+from s2c_blender.model.weights import HANDS, ONNX, load_state, save_model, write_hand
 from tests.model.test_generator import FAST, music
-from tests.model.tiny_model import HUBERT, TINY, write_model
+from tests.model.tiny_model import HUBERT, STYLED, TINY, write_model
 
 pytest.importorskip("onnxruntime", reason="needs ONNX Runtime")
 pytest.importorskip("onnxscript", reason="the export needs onnxscript")
@@ -44,6 +44,30 @@ def joints(positions: np.ndarray, poses: np.ndarray) -> np.ndarray:
     """Joints and fingertips of both hands, m."""
     hands = [forward_kinematics(positions[s], poses[s].reshape(-1, 16, 3), left=s == LEFT) for s in (LEFT, RIGHT)]
     return np.concatenate([np.concatenate(parts[:2], axis=1) for parts in hands])
+
+
+def test_the_same_style_as_pytorchs(tmp_path: Path):
+    """Part-aware networks: with a style, guided beyond it, and with none."""
+    from tools import onnx_export
+
+    folder = write_model(tmp_path / "styled", STYLED)
+    torch.manual_seed(1)
+    for hand in HANDS:  # what is new begins at zero and would say nothing
+        state = load_state(folder, hand, "")
+        state |= {name: torch.randn_like(value) * 0.2 for name, value in state.items() if ".part_" in name}
+        write_hand(folder, hand, state)
+    assert onnx_export.main([str(folder)]) == 0
+    styles = np.random.default_rng(0).normal(size=(2, 4, 3)), None
+    made = {}
+    for backend in ("onnx", "torch"):
+        generator = Generator(folder, device="cpu", backend=backend)
+        for weight, style in ((1.0, styles[0]), (1.5, styles[0]), (1.0, None)):
+            recording = replace(music(4), style=style)
+            motion = generator.generate(recording, 100, 3, replace(FAST, style_weight=weight))
+            made[backend, weight, style is None] = joints(*motion)
+    for (backend, weight, plain), motion in made.items():
+        assert np.linalg.norm(motion - made["torch", weight, plain], axis=-1).max() < 1e-4, backend
+    assert np.linalg.norm(made["onnx", 1.0, False] - made["onnx", 1.0, True], axis=-1).max() > 1e-3
 
 
 @pytest.mark.parametrize("sampler", ["dpm", "ddpm"])
