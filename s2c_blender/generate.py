@@ -139,6 +139,13 @@ def _report(
     }
 
 
+def make_ready() -> None:
+    """While nobody waits: load again what the last recording was listened to with, for the next one."""
+    from .audio import transcribe
+
+    transcribe.make_ready()
+
+
 def _regenerate(job: Job, on_progress: Progress | None) -> Result:
     """A part of a previous motion anew, and the surroundings of poses set by hand; its other frames stay."""
     stages = ["reading", "imagining", "playing"] if job.generator == "model" and job.again else ["reading", "playing"]

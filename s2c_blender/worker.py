@@ -392,7 +392,7 @@ def _get_ready(order: dict) -> None:
     """What the next job may need is loaded while nobody waits for it."""
     if "job" in order:
         with contextlib.suppress(Exception):  # what is wrong is told to the next job, which meets it too
-            from .audio.transcribe import make_ready
+            from .generate import make_ready
 
             make_ready()
 
