@@ -3,10 +3,18 @@
 """What is asked of `generate`: apart from it, because Blender's side must not wait for what generate imports."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Generator = Literal["model", "pianist"]
 GENERATOR: Generator = "pianist"  # the default, until the gesture model that comes with the extension is trained
+
+
+def knows_styles(model: str | None) -> bool:
+    """Whether a gesture model's folder (None: the bundled one) tells how performers move, so that styles can be asked
+    of it. Quick."""
+    folder = Path(model) if model else Path(__file__).parent / "model" / "bundled"
+    return (folder / "performers.json").is_file()
 
 
 def usual_generator(model: str | None) -> Generator:

@@ -24,12 +24,13 @@ BELOW = {
     "model": {"core", "audio", "errors", "outputs"},
     "pytorch": {"errors", "model", "outputs"},
     "generate": {"core", "errors", "job", "outputs", "pianist", "audio", "model"},
+    "likeness": {"core", "errors", "pianist", "model"},
     "probe": {"errors", "job", "audio", "model"},
     "worker": {"core", "errors", "job", "outputs", "generate", "probe"},
     "self_check": {"core", "errors", "job", "outputs", "audio", "worker"},
     "blender": {
         *("core", "errors", "job", "outputs", "wheels", "pianist", "audio", "pytorch"),
-        *("generate", "worker", "self_check", "cli"),
+        *("generate", "worker", "self_check", "cli", "likeness"),
     },
     "cli": {
         "core",
@@ -37,6 +38,7 @@ BELOW = {
         "job",
         "outputs",
         "pianist",
+        "likeness",
         "audio",
         "generate",
         "worker",

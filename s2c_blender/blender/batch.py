@@ -10,7 +10,6 @@ from pathlib import Path
 import bpy
 
 from ..core.motion import HandMotion
-from ..core.style import Style
 from ..errors import ENVIRONMENT, UserError
 from . import preview, scene, strips
 from .export import Options, export_fbx, export_gltf, export_usd
@@ -90,11 +89,11 @@ def look(
     return Look(camera or basis.camera, width, height, engine, samples or basis.samples, frames)
 
 
-def style_of_action(file: Path, name: str) -> tuple[Style, Style]:
-    """The styles of the left and of the right hand, read off an action in another .blend; UserError if it has none."""
+def motion_of_action(file: Path, name: str) -> HandMotion:
+    """What an action of a hand in another .blend shows; UserError if there is none."""
     from . import style_copy  # whose button needs this module
 
-    return style_copy.styles_in(file, name)
+    return style_copy.motion_in(file, name)
 
 
 def version() -> tuple[int, int, int]:

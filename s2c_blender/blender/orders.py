@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 
 from ..errors import UserError
-from ..job import Job
+from ..job import Job, knows_styles
 from . import actions, editing, takes
 from .keying import TOLERANCE_KEPT, scene_clock
 from .preferences import cache_folder, preferences
@@ -126,7 +126,8 @@ def _job(context: bpy.types.Context, **what) -> Job:
     common = {
         "seed": settings.seed,
         "creativity": settings.creativity,
-        "style": settings.performer.told() if settings.generator == "PIANIST" else None,
+        "style": _style(settings, chosen),
+        "style_weight": settings.performer.weight,
         "generator": settings.generator.lower(),
         "device": device.lower(),
         "backend": chosen.backend.lower(),
@@ -135,6 +136,13 @@ def _job(context: bpy.types.Context, **what) -> Job:
         "mano": absolute(chosen.mano_file),
     }
     return Job(**common | what)
+
+
+def _style(settings, chosen) -> dict | None:
+    """The performer of the panel; a model that knows no styles is told none."""
+    if settings.generator == "MODEL" and not knows_styles(absolute(chosen.model_folder)):
+        return None
+    return settings.performer.told(always=settings.generator == "MODEL")
 
 
 def absolute(chosen: str) -> str | None:

@@ -7,7 +7,10 @@ import textwrap
 import bpy
 
 from ..errors import UserError
+from ..job import knows_styles
 from . import growing, job, style
+from .orders import absolute
+from .preferences import preferences
 from .source import source_name
 from .translations import filled
 
@@ -104,9 +107,10 @@ class _Performer(Sidebar):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        if context.scene.piano_hands.generator != "PIANIST":
+        modelled = context.scene.piano_hands.generator == "MODEL"
+        if modelled and not knows_styles(absolute(preferences(context).model_folder)):
             sentence(
-                self.layout, context, "The gesture model moves in a way of its own; the pianist can choose.", "INFO"
+                self.layout, context, "This gesture model knows no performers: it moves in a way of its own.", "INFO"
             )
             return
         layout, performer = self.split_layout(), context.scene.piano_hands.performer
@@ -117,6 +121,8 @@ class _Performer(Sidebar):
             column.prop(performer, "blend")
         column.prop(performer, "intensity")
         column.prop(performer, "expression")
+        if modelled:
+            column.prop(performer, "weight")
         column.prop(performer, "by_part")
         for side, label in style.SIDES.items() if performer.by_part else ():
             column = layout.column(heading=label, align=True)

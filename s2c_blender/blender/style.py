@@ -73,6 +73,14 @@ class PianoHandsPerformer(bpy.types.PropertyGroup):
         min=0.0,
         max=2.0,
     )
+    weight: FloatProperty(
+        name="Weight",
+        description="How far the gesture model follows the performer: 0 not at all, 1 as it learned, more exaggerates",
+        translation_context=OURS,
+        default=1.0,
+        min=0.0,
+        max=3.0,
+    )
     by_part: BoolProperty(name="By Part", description="Choose other performers for single parts of a hand")
     left_wrist: _of_part("left", "wrist")
     left_thumb: _of_part("left", "thumb")
@@ -90,8 +98,11 @@ class PianoHandsPerformer(bpy.types.PropertyGroup):
     )
     copied: StringProperty(options={"HIDDEN"}, description="The copied style's values of both hands' parts, JSON")
 
-    def told(self) -> dict | None:
-        """The style in core.style's terms; None for the classical pianist. UserError where none was copied yet."""
+    def told(self, always: bool = False) -> dict | None:
+        """The style in core.style's terms; None for the classical pianist, unless `always`.
+
+        UserError where none was copied yet.
+        """
         shares = {self.name_of: self.intensity}
         if self.blended != "NONE":
             shares[self.name_of] = self.intensity * (1.0 - self.blend)
@@ -103,16 +114,19 @@ class PianoHandsPerformer(bpy.types.PropertyGroup):
         used = {name for parts in hands.values() for named in parts.values() for name in named}
         style = {side: {part: _rounded(named, side) for part, named in parts.items()} for side, parts in hands.items()}
         if COPIED in used:
-            style["own"] = self._own()
+            style |= self._copied()
         if self.expression != 1.0:
             style["expression"] = round(self.expression, 4)
-        return style if used != {USUAL} or "expression" in style else None
+        return style if always or used != {USUAL} or "expression" in style else None
 
-    def _own(self) -> dict:
-        """The copied style as performers of a hand each."""
+    def _copied(self) -> dict:
+        """The copied style as performers of a hand each, as the pianist and as a gesture model know them."""
         if not self.copied:
             raise UserError("No style was copied yet: choose an action in the panel Performer and press Copy Style.")
-        return {f"{COPIED} {side}": parts for side, parts in json.loads(self.copied).items()}
+        return {
+            terms: {f"{COPIED} {side}": parts for side, parts in sides.items()}
+            for terms, sides in json.loads(self.copied).items()
+        }
 
 
 def summary(told: dict) -> str:

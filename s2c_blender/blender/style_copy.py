@@ -13,12 +13,13 @@ import numpy as np
 from ..core.hand import JOINTS
 from ..core.motion import HandMotion
 from ..core.notes import LEFT, NOTE
-from ..core.style import Style, told_of
 from ..errors import BAD_ARGUMENTS, UserError
 from . import actions, takes
 from .button import Button
 from .editing import quaternions
 from .keying import motion_channels
+from .orders import absolute
+from .preferences import preferences
 from .rig import HANDS, RIG_FILE, find_rigs, has_name
 from .style import COPIED
 
@@ -45,25 +46,28 @@ class PIANO_HANDS_OT_copy_style(Button, bpy.types.Operator):
             return str(error).rstrip(".")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        from ..likeness import told_by_motion  # brings SciPy, which start-up can do without
+
         performer = context.scene.piano_hands.performer
         try:
-            styles = styles_of(performer.action, context.scene)
+            motion = motion_of(performer.action, context.scene)
+            told = told_by_motion(motion, absolute(preferences(context).model_folder))
         except UserError as error:
             return self.refuse(error)
-        found = told_of(*styles)["own"]
+        found = {name: told[name] for name in ("own", "codes") if name in told}
         performer.copied, performer.name_of = json.dumps(found), COPIED
         self.report({"INFO"}, f'The next hands move like "{performer.action.name}"')
         return {"FINISHED"}
 
 
-def styles_of(action: bpy.types.Action, scene: bpy.types.Scene) -> tuple[Style, Style]:
-    """The styles of the left and of the right hand, read off an action of one of them; UserError when it shows none."""
+def motion_of(action: bpy.types.Action, scene: bpy.types.Scene) -> HandMotion:
+    """What an action of one hand shows, the other hand off the keys; UserError when it moves no hand."""
     side = _side(action, bpy.data.objects)
-    return _styles(action, side, find_rigs(scene)[0].hands[side], takes.rate_of(scene))
+    return _motion(action, side, find_rigs(scene)[0].hands[side], takes.rate_of(scene))
 
 
-def styles_in(file: Path, name: str) -> tuple[Style, Style]:
-    """As styles_of, of the action `name` in another .blend; nothing of that stays in the open file.
+def motion_in(file: Path, name: str) -> HandMotion:
+    """As motion_of, of the action `name` in another .blend; nothing of that stays in the open file.
 
     UserError where the file cannot be read, has no such action, or that moves no hand.
     """
@@ -80,7 +84,7 @@ def styles_in(file: Path, name: str) -> tuple[Style, Style]:
             with bpy.data.libraries.load(str(RIG_FILE), link=False) as (_, rig):
                 rig.objects = [HANDS[side]]
             hands[side] = rig.objects[0]
-        return _styles(action, side, hands[side], takes.rate_of(scene))
+        return _motion(action, side, hands[side], takes.rate_of(scene))
 
 
 def _loaded(file: Path, name: str) -> tuple[bpy.types.Action, list[bpy.types.Scene], set[bpy.types.Object]]:
@@ -124,15 +128,13 @@ def _no_action(file: Path, name: str, there: list[str]) -> str:
     return f'{file.name} has no action "{name}": {has}.'
 
 
-def _styles(action: bpy.types.Action, side: int, hand: bpy.types.Object, rate: float) -> tuple[Style, Style]:
-    """Both hands' styles, read off an action of the `hand` of that side at `rate` frames a second."""
-    from ..pianist.likeness import style_of  # brings SciPy, which start-up can do without
-
+def _motion(action: bpy.types.Action, side: int, hand: bpy.types.Object, rate: float) -> HandMotion:
+    """An action of the `hand` of that side, made for `rate` frames a second, as motion."""
     position, rotation = _sampled(action, hand, rate)
     away = np.tile([0.0, 0.0, 1.0], (len(position), 1)), np.zeros_like(rotation)  # the other hand, off the keys
     left, right = ((position, rotation), away) if side == LEFT else (away, (position, rotation))
     nothing = np.zeros(0, NOTE), np.zeros((0, 4)), np.zeros((0, 2))
-    return style_of(HandMotion(RATE, *left, *right, *nothing))
+    return HandMotion(RATE, *left, *right, *nothing)
 
 
 def _hands(objects: Iterable[bpy.types.Object]) -> dict[int, bpy.types.Object]:

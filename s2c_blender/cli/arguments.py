@@ -110,7 +110,14 @@ def parser(in_blender: bool = False, *, strict: bool = False) -> argparse.Argume
     how.add_argument(
         "--style",
         metavar="NAME|FILE",
-        help=f"how the pianist moves: {', '.join(PERFORMERS)}, or a .json file (docs/style.md)",
+        help=f"how the hands move: {', '.join(PERFORMERS)}, or a .json file (docs/style.md)",
+    )
+    how.add_argument(
+        "--style-weight",
+        type=float,
+        default=1.0,
+        metavar="W",
+        help="how far a gesture model follows the style: 0 not at all, 1 as learned, up to 3 exaggerates (default: 1)",
     )
     how.add_argument(
         "--style-from",

@@ -15,7 +15,7 @@ import numpy as np
 from ..audio.midi import is_midi
 from ..core import curves
 from ..core.motion import HandMotion
-from ..core.style import told_by, told_of
+from ..core.style import told_by
 from ..errors import ENVIRONMENT, UserError
 from ..generate import Job, generate, peak_memory_mb, versions
 from ..job import usual_generator
@@ -91,6 +91,7 @@ def _job(arguments: argparse.Namespace, wanted: dict, path: Path, start: float, 
         seed=arguments.seed,
         creativity=arguments.creativity,
         style=_style(arguments),
+        style_weight=arguments.style_weight,
         generator=arguments.generator,
         device=arguments.device,
         backend=arguments.backend,
@@ -106,14 +107,15 @@ def _job(arguments: argparse.Namespace, wanted: dict, path: Path, start: float, 
 
 
 def _style(arguments: argparse.Namespace) -> dict | None:
-    """How the pianist is to move, None as usual."""
+    """How the hands are to move, None as usual."""
     if arguments.style_from:
-        if isinstance(arguments.style_from, ActionIn):
-            half = blender_half("or give --style-from a motion's .npz")
-            return told_of(*half.style_of_action(*arguments.style_from))
-        from ..pianist.likeness import style_of
+        from ..likeness import told_by_motion
 
-        return told_of(*style_of(_loaded(arguments.style_from)))
+        if isinstance(arguments.style_from, ActionIn):
+            motion = blender_half("or give --style-from a motion's .npz").motion_of_action(*arguments.style_from)
+        else:
+            motion = _loaded(arguments.style_from)
+        return told_by_motion(motion, str(arguments.model) if arguments.model else None)
     return told_by(arguments.style) if arguments.style else None
 
 

@@ -21,6 +21,7 @@ from s2c_blender.cli.jobs import inputs_now, options_hash, read_jobs  # noqa: E4
 from s2c_blender.core.notes import RIGHT, Score, make_notes  # noqa: E402
 from s2c_blender.core.style import PARTS, PERFORMERS, hands, told_by, vector  # noqa: E402
 from s2c_blender.errors import UserError  # noqa: E402
+from s2c_blender.pianist.likeness import style_of  # noqa: E402
 
 
 @pytest.fixture
@@ -128,6 +129,10 @@ def shots(tmp_path_factory) -> Path:
     return folder
 
 
+def style_in(file: Path, name: str):
+    return style_of(style_copy.motion_in(file, name))
+
+
 def in_file() -> dict[str, int]:
     """How much of everything there is in the open file."""
     return {name: len(getattr(bpy.data, name)) for name in ("actions", "objects", "scenes", "libraries", "armatures")}
@@ -145,31 +150,31 @@ def test_the_style_of_an_action_in_another_file(shots, scene, tmp_path, capsys):
     left, right = hands(json.loads(capsys.readouterr().out)["style"])
     assert left == right and right.wrist.height > 80  # 102 is highwrist's, 62 usual
     # What counts are the file's own frames a second, not the open scene's.
-    at_24, at_60 = (values(style_copy.styles_in(shots / f"at{fps}.blend", HIGH)) for fps in (24, 60))
+    at_24, at_60 = (values(style_in(shots / f"at{fps}.blend", HIGH)) for fps in (24, 60))
     assert np.median(np.abs(at_24 - at_60) / (np.abs(at_60) + 1.0)) < 0.05
     assert right.wrist.height == pytest.approx(at_24[0], abs=0.01)
 
 
 def test_an_action_without_its_hand(shots, scene, tmp_path):
     """As in a library of actions: it was made for the rig as it comes."""
-    expected = values(style_copy.styles_in(shots / "at24.blend", HIGH))
+    expected = values(style_in(shots / "at24.blend", HIGH))
     bpy.context.scene.render.fps = 24
     with bpy.data.libraries.load(str(shots / "at24.blend")) as (_, wanted):
         wanted.actions = [HIGH]
     bpy.data.libraries.write(str(tmp_path / "alone.blend"), {wanted.actions[0]}, fake_user=True)
-    assert np.allclose(values(style_copy.styles_in(tmp_path / "alone.blend", HIGH)), expected, atol=1e-4)
+    assert np.allclose(values(style_in(tmp_path / "alone.blend", HIGH)), expected, atol=1e-4)
 
 
 def test_the_open_file_stays_as_it_was(shots, scene):
     """Though it has all names of the other file itself, or is that file."""
-    expected = values(style_copy.styles_in(shots / "at24.blend", HIGH))
+    expected = values(style_in(shots / "at24.blend", HIGH))
     for opened in ("at60.blend", "at24.blend"):
         bpy.ops.wm.open_mainfile(filepath=str(shots / opened))
         current, before = bpy.context.scene, {block.name_full for block in bpy.data.user_map()}
-        assert np.allclose(values(style_copy.styles_in(shots / "at24.blend", HIGH)), expected)
+        assert np.allclose(values(style_in(shots / "at24.blend", HIGH)), expected)
         assert bpy.context.scene == current and {block.name_full for block in bpy.data.user_map()} == before
     with pytest.raises(UserError, match="has no action"):
-        style_copy.styles_in(shots / "at24.blend", "Walk")
+        style_copy.motion_in(shots / "at24.blend", "Walk")
 
 
 @pytest.mark.parametrize(
