@@ -54,7 +54,7 @@ def codes_of(told: Mapping, folder: Path, style: StyleConfig) -> np.ndarray:
     known = known_performers(folder) | dict(told.get("codes", {}))
     parts = PARTS if style.codes == "parts" else ("all",)
     try:
-        return np.array([[_mixed(shares, part, known) for part in parts] for shares in asked_of(told)])
+        return np.array([[_mixed(shares, part, known, style.width) for part in parts] for shares in asked_of(told)])
     except KeyError as error:
         raise UserError(
             f'The gesture model does not know how "{error.args[0]}" moves: copy that style from a motion again, or '
@@ -63,17 +63,20 @@ def codes_of(told: Mapping, folder: Path, style: StyleConfig) -> np.ndarray:
         ) from error
 
 
-def _mixed(shares: Mapping[str, Shares], part: str, known: Mapping[str, Mapping[str, list[float]]]) -> np.ndarray:
-    """The code of a part [width]; KeyError names a performer who is not known."""
-    usual = np.array(_code(known, USUAL, part))
+def _mixed(
+    shares: Mapping[str, Shares], part: str, known: Mapping[str, Mapping[str, list[float]]], width: int
+) -> np.ndarray:
+    """The code of a part [width]; KeyError names a performer whose code there is not, or is another model's."""
+
+    def code(name: str) -> np.ndarray:
+        found = np.array(known.get(name, {}).get(part, ()), float)
+        if found.shape != (width,):
+            raise KeyError(name)
+        return found
+
+    usual = code(USUAL)
     asked = shares.get(part if part in PARTS else PARTS[0], {})
-    return usual + sum(share * (np.array(_code(known, name, part)) - usual) for name, share in asked.items())
-
-
-def _code(known: Mapping[str, Mapping[str, list[float]]], name: str, part: str) -> list[float]:
-    if name not in known or part not in known[name]:
-        raise KeyError(name)
-    return known[name][part]
+    return usual + sum(share * (code(name) - usual) for name, share in asked.items())
 
 
 def codes_seen(motion: HandMotion, folder: Path, style: StyleConfig) -> np.ndarray:

@@ -3,7 +3,6 @@
 """The panel's performer reaches the worker, and the take."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -77,11 +76,24 @@ def test_a_performer_moves_the_hands_and_is_kept_in_the_take(settings):
     assert heights["highwrist"] > heights["flat"] + 0.02
 
 
-def test_the_gesture_model_gets_no_performer(settings, tmp_path):
-    settings.performer.name_of = "flat"
+def test_a_gesture_model_gets_the_performers_that_it_knows(settings, tmp_path, monkeypatch):
     settings.generator = "MODEL"
-    order = orders.music()(bpy.context, tmp_path)
-    assert asdict(order.job)["style"] is None
+    settings.performer.weight = 1.5
+
+    def told() -> tuple[dict | None, float]:
+        job = orders.music()(bpy.context, tmp_path).job
+        return job.style, job.style_weight
+
+    monkeypatch.setattr(orders, "knows_styles", lambda folder: False)
+    settings.performer.name_of = "flat"
+    assert told()[0] is None
+    monkeypatch.setattr(orders, "knows_styles", lambda folder: True)
+    assert told() == ({side: {"all": {"flat": 1.0}} for side in ("left", "right")}, 1.5)
+    settings.performer.name_of = "classical"  # not nobody
+    assert told()[0] == {side: {"all": {"classical": 1.0}} for side in ("left", "right")}
+    settings.performer.name_of = "copied"
+    settings.performer.copied = json.dumps({"own": {"left": {}, "right": {}}, "codes": {"left": {"wrist": [1]}}})
+    assert told()[0]["codes"] == {"copied left": {"wrist": [1]}}
 
 
 def test_a_style_is_copied_from_an_action(settings, tmp_path):

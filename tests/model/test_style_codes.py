@@ -11,10 +11,11 @@ import pytest
 from s2c_blender.audio.midi import write_midi
 from s2c_blender.core.motion import HandMotion
 from s2c_blender.core.notes import LEFT, NOTE, RIGHT, Score, make_notes
-from s2c_blender.core.style import PARTS
+from s2c_blender.core.style import PARTS, hands
 from s2c_blender.errors import BAD_ARGUMENTS, UserError
 from s2c_blender.generate import generate
-from s2c_blender.job import Job
+from s2c_blender.job import Job, knows_styles
+from s2c_blender.likeness import told_by_motion
 from s2c_blender.model.features import Recording
 from s2c_blender.model.generator import Generator, Sampling
 from s2c_blender.model.prior import Request, prepare
@@ -142,3 +143,20 @@ def test_a_job_plays_in_the_style_and_says_so(folder, tune, tmp_path):
     assert np.abs(raw[1] - raw[0]).max() > 1e-3  # the model's own motion, not the pianist's alone
     assert np.abs(raw[1] - raw[2]).max() > 1e-4  # it responds less to the music
     assert json.loads(json.dumps(told)) == told
+
+
+def test_the_style_of_a_motion_is_told_to_pianist_and_model(folder, played, tmp_path):
+    told = told_by_motion(played, str(folder))
+    codes = codes_of(told, folder, STYLE)
+    np.testing.assert_allclose(codes, codes_seen(played, folder, STYLE), atol=1e-4)
+    assert hands(told) == hands(told_by_motion(played, str(tmp_path)))  # a folder that knows no styles
+    assert knows_styles(str(folder)) and not knows_styles(str(tmp_path))
+    softer = told | {"left": {"all": {"left": 0.5}}, "right": {"all": {"left": 1.0}}}
+    np.testing.assert_allclose(codes_of(softer, folder, STYLE)[0], 0.5 + 0.5 * codes[0], atol=1e-4)
+    np.testing.assert_allclose(codes_of(softer, folder, STYLE)[1], codes[0], atol=1e-4)
+
+
+def test_codes_of_another_models_width_are_refused(folder):
+    other = {"both": "mine", "codes": {"mine": {part: [0.0] * 5 for part in PARTS}}}
+    with pytest.raises(UserError, match='how "mine" moves'):
+        codes_of(other, folder, STYLE)
