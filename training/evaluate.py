@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,9 @@ from s2c_blender.outputs import check_writable, whole_file
 
 from . import layout
 from .gesture_autoencoder import AUTOENCODER, PoseEncoder, read_encoder
-from .players import PIANIST, Scores, features_of, play
+from .players import PIANIST, STYLED, Scores, features_of, play
 from .report import Column, Table, markdown
-from .takes import Take, choose, read_take, windows
+from .takes import Take, choose, read_take, shown_beside, windows
 
 SOME = 16  # clips, if not said
 
@@ -42,13 +43,16 @@ def evaluate(
     clips: int | None = SOME,
     seconds: float | None = 24.0,
     pipeline: bool = False,
+    in_style: bool = False,
     autoencoder: Path | None = AUTOENCODER,
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict:
     """Everything the reports hold. UserError when a model cannot be used or no clip is left.
 
     `clips`: how many at most, None for all; `seconds`: of each from its beginning, None for the whole clip;
-    `autoencoder`: the folder of FID2's network, None to leave it out. `tell` hears a line a clip and warnings.
+    `in_style`: models that know styles play in the performer's, seen in another clip of theirs in the split, clips
+    without another one are left out; `autoencoder`: the folder of FID2's network, None to leave it out. `tell` hears a
+    line a clip and warnings.
     """
     generators = _generators(models)
     configs = [generator.config for generator in generators.values()]
@@ -66,6 +70,10 @@ def evaluate(
     for i, name in enumerate(names):
         try:
             take = read_take(data, name, seconds, **needs)
+            if in_style:
+                take = replace(take, shown=shown_beside(data, name, layout.read_split(data, split), seconds))
+                if take.shown is None:
+                    raise UserError(f"{name} is the only clip of its performer in {split}.")
         except UserError as error:
             skipped[name] = str(error)
             tell(f"{i + 1} of {len(names)}: left out. {error}")
@@ -82,7 +90,8 @@ def evaluate(
     with_first = [(name, next(iter(generators))) for name in list(generators)[1:]]
     tables = [_table("Raw motion, before contacts", raw, with_first, real)]
     if pipeline:
-        pairs = with_first + [(name, PIANIST) for name in generators]
+        others = (PIANIST, STYLED) if in_style else (PIANIST,)
+        pairs = with_first + [(name, other) for other in others for name in generators]
         tables.append(_table("Finished motion, after contacts", finished, pairs, real))
     return {
         "models": {name: str(folder) for name, folder in zip(generators, models, strict=True)},
@@ -95,6 +104,7 @@ def evaluate(
         "notes": [
             f"Split {split} of {data}, {seeds} seeds.",
             *_notes(takes, configs, encoder),
+            *(["Styles are the performers' own, seen in another clip of theirs."] if in_style else []),
             *([f"{len(skipped)} clips were left out; they are listed at the end."] if skipped else []),
         ],
         "tables": [table.as_dict() for table in tables],
@@ -160,6 +170,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=_count, default=SOME, metavar="N", help=f"how many clips (default: {SOME})")
     parser.add_argument("--seconds", type=_count, default=24, metavar="S", help="of each clip (default: 24)")
     parser.add_argument("--pipeline", action="store_true", help="also after the contact stage (needs MIDI)")
+    told = "in the performers' own style, seen in another clip of theirs, where a model knows styles"
+    parser.add_argument("--in-style", action="store_true", help=told)
     parser.add_argument("--autoencoder", type=Path, default=AUTOENCODER, metavar="DIR", help="of FID2")
     parser.add_argument("--threads", type=_count, metavar="N", help="of PyTorch")
     options = parser.parse_args(arguments)
@@ -176,6 +188,7 @@ def main(arguments: list[str] | None = None) -> int:
             clips=options.clips,
             seconds=options.seconds,
             pipeline=options.pipeline,
+            in_style=options.in_style,
             autoencoder=options.autoencoder,
             tell=lambda line: print(line, file=sys.stderr, flush=True),
         )

@@ -3,7 +3,7 @@
 """Models and the pianist play a clip, and every performance is given its figures."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from s2c_blender.model.config import FPS
 from s2c_blender.model.generator import Generator, Sampling
 from s2c_blender.model.mano import neutral
 from s2c_blender.model.prior import in_piano_frame
-from s2c_blender.pianist import perform
+from s2c_blender.model.style_codes import codes_seen
+from s2c_blender.pianist import Performer, perform
+from s2c_blender.pianist.likeness import style_of
 
 from . import pipeline_metrics, raw_metrics
 from .clips import Motion
@@ -21,7 +23,7 @@ from .gesture_autoencoder import PoseEncoder, gesture_features
 from .raw_metrics import Figures
 from .takes import Take, windows
 
-PERFORMERS, PIANIST = "the performers", "pianist alone"
+PERFORMERS, PIANIST, STYLED = "the performers", "pianist alone", "pianist in their style"
 PLAYED_FPS = 60.0  # of finished motion, the extension's
 
 
@@ -46,8 +48,12 @@ def features_of(motion: Motion | None, encoder: PoseEncoder | None) -> np.ndarra
 
 def imagine(name: str, generator: Generator, take: Take, seed: int) -> tuple[Motion, float]:
     """A model's raw motion of a clip in its own frame, and the seconds it took; UserError when the model is broken."""
+    recording = take.recording
+    if take.shown and generator.config.audio.style.codes != "none":
+        codes = codes_seen(take.shown, generator.folder, generator.config.audio.style)
+        recording = replace(recording, style=codes)
     begin = time.perf_counter()
-    positions, poses = generator.generate(take.recording, len(take.truth), seed, Sampling())
+    positions, poses = generator.generate(recording, len(take.truth), seed, Sampling())
     if not (np.isfinite(positions).all() and np.isfinite(poses).all()):
         raise UserError(f"The model {name} answers with values that are no numbers: train it again.")
     return Motion(positions, poses), time.perf_counter() - begin
@@ -62,13 +68,19 @@ def score_raw(take: Take, motion: Motion, kind: str, encoder: PoseEncoder | None
     return Scored(figures, features_of(piano, encoder))
 
 
-def finish(generator: Generator | None, take: Take, motion: Motion | None, seed: int) -> tuple[HandMotion, float]:
-    """The contact stage after a model's raw motion, or the pianist without one; and the seconds it took."""
+def finish(
+    generator: Generator | None, take: Take, motion: Motion | None, seed: int, styled: bool = False
+) -> tuple[HandMotion, float]:
+    """The contact stage after a model's raw motion, or the pianist without one; and the seconds it took.
+
+    `styled`: the pianist moves in the style that the performer shows in another clip, too.
+    """
+    performer = tuple(map(Performer.of, style_of(take.shown))) if styled else None
     begin = time.perf_counter()
     prior = None
     if generator and motion:
         prior, _ = in_piano_frame(generator.config, motion.positions, motion.poses, take.score, neutral())
-    played, _ = perform(take.score, prior=prior, fps=PLAYED_FPS, seed=seed)
+    played, _ = perform(take.score, prior=prior, performer=performer, fps=PLAYED_FPS, seed=seed)
     return played, time.perf_counter() - begin
 
 
@@ -116,19 +128,24 @@ def play(
             score.figures["real_time"] = length, seconds
         raw[name] = with_diversity(scores, [motion for motion, _ in answers])
         if pipeline:
-            finished[name] = _finished(generator, take, [motion for motion, _ in answers], seeds, encoder)
+            motions = [motion for motion, _ in answers]
+            finished[name] = _finished(generator, take, motions, seeds, encoder, styled=take.shown is not None)
     own_raw, own_finished = score_performer(take)
     raw[PERFORMERS] = [own_raw]
     if pipeline:
         finished[PIANIST] = _finished(None, take, [None for _ in seeds], seeds, encoder)
+        if take.shown:
+            finished[STYLED] = _finished(None, take, [None for _ in seeds], seeds, encoder, styled=True)
         finished[PERFORMERS] = [own_finished]
     return raw, finished
 
 
-def _finished(generator, take: Take, motions: list[Motion | None], seeds: range, encoder) -> list[Scored]:
+def _finished(
+    generator, take: Take, motions: list[Motion | None], seeds: range, encoder, styled: bool = False
+) -> list[Scored]:
     scores, finals = [], []
     for motion, seed in zip(motions, seeds, strict=True):
-        played, seconds = finish(generator, take, motion, seed)
+        played, seconds = finish(generator, take, motion, seed, styled)
         score, final = score_finished(take, played, encoder)
         score.figures["real_time"] = len(take.truth) / FPS, seconds
         scores.append(score)

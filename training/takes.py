@@ -7,7 +7,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from s2c_blender.core.notes import Score
+import numpy as np
+
+from s2c_blender.core.motion import HandMotion
+from s2c_blender.core.notes import LEFT, RIGHT, Score
 from s2c_blender.errors import UserError
 from s2c_blender.model.camera import Camera
 from s2c_blender.model.config import FPS
@@ -34,6 +37,7 @@ class Take:
     recording: Recording  # of the whole clip, as models get it
     notes: Score  # of the whole clip, a hand for each
     has_notes: bool
+    shown: HandMotion | None = None  # another clip of the performer's, in which the style can be seen
 
     @property
     def score(self) -> Score:
@@ -49,6 +53,22 @@ class Take:
         if kind == "piano":
             return motion
         return in_piano(motion, self.camera) if self.camera else None
+
+
+def shown_beside(root: Path, name: str, names: list[str], seconds: float | None) -> HandMotion | None:
+    """Another clip of the performer of clip `name` among `names`, of another piece where there is one; None without."""
+    others = [other for other in sorted(names) if performer_of(other) == performer_of(name) and other != name]
+    others.sort(key=lambda other: other.rpartition("/")[0] == name.rpartition("/")[0])
+    for other in others:
+        try:
+            take = read_take(root, other, seconds, notes=True, camera=True)
+        except UserError:
+            continue  # it is told where it is to be played
+        motion, score = take.in_frame("piano"), take.score
+        rotations = motion.poses.reshape(2, len(motion), 16, 3)
+        hands = (motion.positions[LEFT], rotations[LEFT], motion.positions[RIGHT], rotations[RIGHT])
+        return HandMotion(FPS, *hands, score.notes, np.zeros((len(score.notes), 4)), score.pedal)
+    return None
 
 
 def choose(names: list[str], count: int | None) -> list[str]:

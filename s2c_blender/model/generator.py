@@ -49,7 +49,7 @@ class Generator:
         compiled: bool = False,
         one_pass: bool = False,
     ):
-        folder = Path(folder)
+        self.folder = folder = Path(folder)
         self.config = read_config(folder)
         self.schedule = make_schedule(self.config.diffusion.schedule, self.config.diffusion.steps)
         if choose_backend("torch" if compiled or one_pass else backend, device, files(folder)) == "onnx":

@@ -8,19 +8,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes
 from s2c_blender.errors import BAD_ARGUMENTS, UserError
 from s2c_blender.model.camera import Camera, to_camera
 from s2c_blender.model.config import AudioConfig, FrameConfig
 from s2c_blender.model.mano import neutral
-from tests.model.tiny_model import HUBERT, TINY, write_model
+from s2c_blender.model.weights import load_state, write_hand
+from tests.model.tiny_model import HUBERT, STYLED, TINY, write_model, write_styles
 from tests.training.two_hands import play, truth_of
 from training import layout
 from training.clips import at_30
 from training.evaluate import evaluate, main
 from training.gesture_autoencoder import PoseEncoder
 from training.players import PERFORMERS, PIANIST, Scored
+from training.players import STYLED as STYLED_PIANIST
 from training.report import Column, Table, markdown
 from training.takes import choose, read_take
 from training.train_autoencoder import save_encoder
@@ -165,6 +168,28 @@ def test_finished_motion_stands_beside_the_pianist_alone(data, model, autoencode
     assert finished["tiny"]["key_f1"]["mean"] > 0.9
     assert finished[PERFORMERS]["jerk_wrists"]["mean"] > 0
     assert f"tiny - {PIANIST}" in result["tables"][1]["differences"]
+
+
+def test_models_and_pianist_in_the_performers_own_style(data, played, tmp_path):
+    """It is seen in another clip of theirs; who has none other is left out."""
+    folder = write_model(tmp_path / "styled", replace(STYLED, frame=TINY.frame))
+    write_styles(folder, STYLED, {})
+    torch.manual_seed(0)
+    for hand in ("left", "right"):  # what is new begins at zero and would not hear of a style
+        state = load_state(folder, hand, "")
+        state |= {name: torch.randn(value.shape) * 0.3 for name, value in state.items() if ".part_" in name}
+        write_hand(folder, hand, state)
+    common = {"seeds": 1, "clips": None, "seconds": 8, "autoencoder": None}
+    plain = evaluate([folder], data, **common)
+    told = evaluate([folder], data, in_style=True, pipeline=True, **common)
+    assert (
+        sorted(told["clips"]) == ["one/a/0", "one/b/0"] and "only clip of its performer" in told["skipped"]["two/a/0"]
+    )
+    raw, finished = (table["figures"] for table in told["tables"])
+    assert raw["styled"]["fgd"]["mean"] != plain["tables"][0]["figures"]["styled"]["fgd"]["mean"]
+    assert list(finished) == ["styled", PIANIST, STYLED_PIANIST, PERFORMERS]
+    assert f"styled - {STYLED_PIANIST}" in told["tables"][1]["differences"]
+    assert any("seen in another clip" in note for note in told["notes"])
 
 
 def test_the_same_model_twice_differs_in_nothing(data, model, tmp_path):
