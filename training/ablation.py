@@ -45,6 +45,7 @@ FIGURES = (
 )
 BASE = "HCAA"  # what the others are compared with
 SHARED_NOISE = "HCAA, shared noise"  # the same networks: training noise is always each hand's own (parity fact 6.4)
+Measure = Callable[[Path], dict[str, float]]  # further figures of a model folder
 TOLERANCE = 0.02  # by which the variants' numbers of parameters may differ
 
 
@@ -100,31 +101,41 @@ def parameters(config: ModelConfig) -> int:
 
 
 def runs(training: Training, data: Path, out: Path, seeds: int, device: str) -> dict[str, list[Path]]:
-    """Train what is not trained yet; model folders of every variant, one a seed.
-
-    UserError when the data change in between: the variants would not be trained alike.
-    """
+    """Train what is not trained yet; model folders of every variant, one a seed. UserError as train_alike."""
     first = out / "positions"
     jobs = [Job("positions", training, data, first)]
     models: dict[str, list[Path]] = {name: [] for name in VARIANTS}
     for seed in range(seeds):
         for name in VARIANTS:
-            run = out / name.replace(", ", " ").replace(" ", "-") / f"seed{seed}"
+            run = run_of(out, name, seed)
             recipe = replace(
                 training, model=variant(training.model, name), gestures=replace(training.gestures, seed=seed)
             )
             jobs.append(Job("gestures", recipe, data, run, positions=first))
             models[name].append(run / MODEL)
+    train_alike(jobs, device)
+    models[SHARED_NOISE] = [_with_shared_noise(model) for model in models[BASE]]
+    return models
+
+
+def run_of(out: Path, name: str, seed: int) -> Path:
+    """The folder of a variant's run."""
+    return out / name.replace(", ", " ").replace(" ", "-") / f"seed{seed}"
+
+
+def train_alike(jobs: list[Job], device: str) -> None:
+    """Train one after the other what is not trained yet.
+
+    UserError when the data change in between: the variants would not be trained alike.
+    """
     learned_from = set()
     for job in jobs:
         print(f"training {job.out}", flush=True)
         with joined(device) as place:
             learned_from.add(train(job, place))
         if len(learned_from) > 1:
-            told = f"{data} has other clips for {job.out} than for the runs before"
+            told = f"{job.data} has other clips for {job.out} than for the runs before"
             raise UserError(f"{told}: let training.simulate finish first, then begin in another folder.")
-    models[SHARED_NOISE] = [_with_shared_noise(model) for model in models[BASE]]
-    return models
 
 
 def _with_shared_noise(model: Path) -> Path:
@@ -139,16 +150,23 @@ def _with_shared_noise(model: Path) -> Path:
     return folder
 
 
-def compared(models: dict[str, list[Path]], data: Path, **options) -> dict:
-    """Every figure of every variant: its values over the training seeds, and those of its difference from BASE."""
+def compared(
+    models: dict[str, list[Path]], data: Path, base: str = BASE, more: Measure | None = None, **options
+) -> dict:
+    """Every figure of every variant: its values over the training seeds, and those of its difference from `base`.
+
+    `more` measures further figures of a model folder; `options` as of evaluate.
+    """
     values: dict[str, dict[str, list[float]]] = {name: {} for name in models}
     for name, folders in models.items():
         for folder in folders:  # one at a time: they are compared below, and all together would fill the memory
             report = evaluate([folder], data, **options)
             figures = report["tables"][0]["figures"][next(iter(report["models"]))]
-            for figure in (figure for figure in FIGURES if figure in figures):
-                values[name].setdefault(figure, []).append(figures[figure]["mean"])
+            found = {figure: figures[figure]["mean"] for figure in FIGURES if figure in figures}
+            for figure, value in (found | (more(folder) if more else {})).items():
+                values[name].setdefault(figure, []).append(value)
     return {
+        "base": base,
         "notes": report["notes"],
         "parameters": {
             name: parameters(ModelConfig.from_json((folders[0] / "config.json").read_text(encoding="utf-8")))
@@ -157,9 +175,9 @@ def compared(models: dict[str, list[Path]], data: Path, **options) -> dict:
         "values": values,
         "intervals": {name: {f: interval(v) for f, v in of.items()} for name, of in values.items()},
         "differences": {
-            name: {f: interval(list(np.subtract(v, values[BASE][f]))) for f, v in of.items()}
+            name: {f: interval(list(np.subtract(v, values[base][f]))) for f, v in of.items()}
             for name, of in values.items()
-            if name != BASE
+            if name != base
         },
     }
 
@@ -174,16 +192,17 @@ def interval(values: list[float]) -> tuple[float, float | None]:
 
 def markdown(result: dict) -> str:
     """The tables as a person reads them."""
-    figures = [name for name in FIGURES if name in result["intervals"][BASE]]
-    head = ["", "parameters (M)", *(ROWS[name][0] for name in figures)]
+    base = result["base"]
+    rows = {name: ROWS.get(name, (name, 3)) for name in result["intervals"][base]}
+    head = ["", "parameters (M)", *(title for title, *_ in rows.values())]
     lines = ["# Ablation", "", *(f"* {note}" for note in result["notes"]), ""]
     for title, part in (
         ("Mean ± half of Student's 95 % interval over training seeds", "intervals"),
-        (f"The same of the difference from {BASE}, seed by seed; *: the interval leaves out 0", "differences"),
+        (f"The same of the difference from {base}, seed by seed; *: the interval leaves out 0", "differences"),
     ):
         lines += [f"## {title}", "", _row(head), _row(["---"] + ["---:"] * (len(head) - 1))]
         for name, found in result[part].items():
-            cells = [_cell(*found[f], ROWS[f][1], star=part == "differences") for f in figures]
+            cells = [_cell(*found[f], rows[f][1], star=part == "differences") for f in rows]
             lines.append(_row([name, f"{result['parameters'][name] / 1e6:.2f}", *cells]))
         lines.append("")
     return "\n".join(lines)
@@ -208,9 +227,9 @@ def write_reports(result: dict, out: Path) -> Iterator[Path]:
         yield out / name
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.ablation", description=__doc__.split("\n")[0])
+def parser(module: str, description: str) -> argparse.ArgumentParser:
+    """The command line of an ablation."""
+    parser = argparse.ArgumentParser(prog=f"python -m training.{module}", description=description)
     parser.add_argument("config", type=Path, help="training configuration, as in training/configs")
     parser.add_argument("--data", type=Path, required=True, help="folder of clips in the layout of PianoMotion10M")
     parser.add_argument("--out", type=Path, required=True, help="folder of all runs and of the report")
@@ -218,20 +237,34 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=24, help="of the test split, at most (default: 24)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of the processor")
-    given = parser.parse_args(arguments)
-    torch.set_num_threads(given.threads)
+    return parser
+
+
+def told(result: Callable[[], dict], out: Path) -> int:
+    """Write the reports of a result into `out` and print them; the exit code."""
     try:
-        training = read_training(given.config)
-        training = replace(training, model=without_styles(training.model))
-        models = runs(training, given.data, given.out, given.seeds, given.device)
-        result = compared(models, given.data, clips=given.clips)
-        for path in write_reports(result, given.out):
+        found = result()
+        for path in write_reports(found, out):
             print(path)
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    print(markdown(result))
+    print(markdown(found))
     return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; its exit code."""
+    given = parser("ablation", __doc__.split("\n")[0]).parse_args(arguments)
+    torch.set_num_threads(given.threads)
+
+    def result() -> dict:
+        training = read_training(given.config)
+        training = replace(training, model=without_styles(training.model))
+        models = runs(training, given.data, given.out, given.seeds, given.device)
+        return compared(models, given.data, clips=given.clips)
+
+    return told(result, given.out)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ def report(
     tell(f"judges on the performers' own motion: {result['performers']}")
     playing = Playing(generator, folder, round(seconds * FPS))
     chosen = held_out[:: max(len(held_out) // clips, 1)][:clips]
-    result |= _asked(playing, judge, chosen, tell)
+    result |= asked(playing, judge, chosen, tell)
     result |= _swapped(playing, judge, chosen, seeds, tell)
     return result | {"clips": len(chosen), "seconds": seconds, "seeds": seeds}
 
@@ -100,7 +100,7 @@ def _named(judge: Judge, played: list[tuple[Lesson, np.ndarray, np.ndarray, str]
     return {part: float(np.mean(values)) for part, values in right.items()}
 
 
-def _asked(playing: Playing, judge: Judge, clips: list[Lesson], tell) -> dict:
+def asked(playing: Playing, judge: Judge, clips: list[Lesson], tell) -> dict:
     """Each clip's music by several performers: who is named, and how strokes answer the music."""
     turn = itertools.cycle(judge.names)
     played, ours, truth = [], [], []

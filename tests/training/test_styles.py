@@ -18,8 +18,8 @@ from s2c_blender.model.generator import Generator
 from s2c_blender.model.seen import MOTION, SEEN, segments
 from s2c_blender.model.style_codes import encode, load_encoder
 from s2c_blender.model.weights import PERFORMERS, STYLE, read_config
-from tests.training.tiny_data import TINY, write_config, write_data
-from training import export, style_metrics, style_report, train
+from tests.training.tiny_data import SPLITS, TINY, write_config, write_data
+from training import export, style_ablation, style_data, style_metrics, style_report, train
 from training.dataset import ANONYMOUS, MotionData
 from training.processes import Place
 from training.settings import read_training
@@ -191,6 +191,34 @@ def test_a_report_says_how_styles_are_followed(gestures, data, tmp_path, monkeyp
     assert set(result["asked"]) == set(result["performers"]) == set(PARTS)
     assert set(result["swapped"]) == {"named", "kept", "moved", "others"}
     assert (tmp_path / "report.md").read_text() in capsys.readouterr().out
+
+
+def test_the_ablation_trains_alike_and_says_who_is_named(config, tmp_path, monkeypatch, capsys):
+    splits = SPLITS | {"test": ["ann/two/3", "ann/three/4"]}
+    data = write_data(tmp_path / "data", seconds=9.0, splits=splits)
+    monkeypatch.setattr(style_metrics, "_STEPS", 5)
+    for module in (style_metrics, style_report):
+        monkeypatch.setattr(module, "KNOWN", ("ann", "bob"))
+    written = style_data.write_performers
+
+    def with_classical(folder, *what):
+        written(folder, *what)
+        told = json.loads((folder / "performers.json").read_text())
+        (folder / "performers.json").write_text(json.dumps(told | {"classical": told["ann"]}))
+
+    monkeypatch.setattr(train, "write_performers", with_classical)
+    monkeypatch.setattr(style_ablation, "SECONDS", 8)
+    out = tmp_path / "out"
+    command = [str(config), "--data", str(data), "--out", str(out), "--seeds", "1", "--threads", "1"]
+    assert style_ablation.main([*command, "--device", "cpu", "--clips", "2"]) == 0
+    result = json.loads((out / "ablation.json").read_text())
+    assert list(result["values"]) == [style_ablation.BASE, style_ablation.PLAIN, style_ablation.WHOLE]
+    assert all(0 <= of["named"][0] <= 1 and of["fgd"][0] > 0 for of in result["values"].values())
+    models = {name: read_config(out / name.replace(" ", "-") / "seed0" / "model") for name in result["values"]}
+    base, plain, whole = models.values()
+    assert base.gesture.part_aware and not plain.gesture.part_aware and plain.audio == base.audio
+    assert whole.audio.style.codes == "hand" and whole.gesture.part_aware
+    assert "named: thumb" in capsys.readouterr().out
 
 
 def test_judges_know_performers_who_differ(data, config, monkeypatch):

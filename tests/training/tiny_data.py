@@ -73,17 +73,17 @@ def as_clip(name: str, positions: np.ndarray, rotations: np.ndarray, fps: float)
     return Clip(name, fps, hands)
 
 
-def write_data(root: Path, seconds: float = 3.0, fps: float = 30.0) -> Path:
-    """A data folder with the clips of SPLITS."""
+def write_data(root: Path, seconds: float = 3.0, fps: float = 30.0, splits: dict[str, list[str]] = SPLITS) -> Path:
+    """A data folder with the clips of `splits`, by Ann and Bob."""
     rng = np.random.default_rng(5)
     root.mkdir(parents=True, exist_ok=True)
     for performer in ("ann", "bob"):
         write_camera(root, performer, CAMERA)
-    for name in [name for names in SPLITS.values() for name in names]:
+    for name in [name for names in splits.values() for name in names]:
         played = score(rng, seconds)
         positions, rotations = motion(rng, played, fps, int(seconds * fps))
         write_clip(root, as_clip(name, positions, rotations, fps), played, {})
-    write_splits(root, SPLITS)
+    write_splits(root, splits)
     return root
 
 
