@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -39,9 +40,13 @@ from s2c_blender.model.networks import TorchNetworks
 from s2c_blender.model.onnx_networks import OnnxNetworks, configured, files
 from s2c_blender.model.weights import HANDS, read_config
 
+if TYPE_CHECKING:
+    import onnx
+
 REPO = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "transkun", "onnx", "onnxscript")  # whose versions decide what the files hold
 OPSET, TRACED_OPSET = 23, 17
+SMALL = 1024  # numbers: smaller weights are kept as they are
 AGREED = 5e-3  # largest difference from PyTorch, in standard deviations of what is compared
 ROWS = 116  # begins of intervals scored at once: ends before them need no score, which saves two fifths
 
@@ -288,9 +293,33 @@ def write(path: Path, export: Export, settings: dict) -> Path:
         part.ClearField("doc_string")
         part.ClearField("metadata_props")  # file names and lines of this computer
     model.graph.ClearField("value_info")
+    _halve(model.graph)
     onnx.helper.set_model_props(model, {"settings": json.dumps(settings, sort_keys=True)})
     path.write_bytes(model.SerializeToString(deterministic=True))
     return path
+
+
+def _halve(graph: "onnx.GraphProto") -> None:
+    """Keep weights that half precision holds exactly, as those of models that were stored in it, in half the space.
+
+    ONNX Runtime casts them once, when it loads the file.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        half = values.astype(np.float16)
+        if values.size < SMALL or not np.array_equal(half.astype(np.float32), values):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    graph.ClearField("node")
+    graph.node.extend(nodes)
 
 
 def agree(what: str, found: np.ndarray, expected: np.ndarray) -> None:

@@ -93,6 +93,23 @@ def test_the_same_twice_and_in_other_batches(model: Path):
         np.testing.assert_allclose(one, single, atol=2e-4)
 
 
+def test_weights_stored_in_half_take_half_the_space_here_too(tmp_path: Path):
+    from tools import onnx_export
+
+    whole, half = (write_model(tmp_path / name, TINY, half=name == "half") for name in ("whole", "half"))
+    exported = write_model(tmp_path / "exported", TINY, half=True)
+    for folder in (whole, half):
+        assert onnx_export.main([str(folder)]) == 0
+    size, smaller = (sum((folder / name).stat().st_size for name in ONNX) for folder in (whole, half))
+    weights, halves = (sum(path.stat().st_size for path in one.glob("*.safetensors")) for one in (whole, half))
+    assert size - smaller > 0.8 * (weights - halves)
+    ours, theirs = (
+        joints(*Generator(folder, device="cpu", backend=backend).generate(music(4), 100, 3, FAST))
+        for folder, backend in ((half, "onnx"), (exported, "torch"))
+    )
+    assert np.linalg.norm(ours - theirs, axis=-1).max() < 1e-4
+
+
 WITHOUT_TORCH = """
 import sys
 for name in ("torch", "safetensors", "transformers"):
