@@ -7,7 +7,7 @@ from pathlib import Path
 from .core.motion import HandMotion
 from .core.style import told_of
 from .model.prior import BUNDLED
-from .model.style_codes import codes_seen, known_performers, told_codes
+from .model.style_codes import codes_seen, encoder_number, known_performers, told_codes
 from .model.weights import read_config
 from .pianist.likeness import style_of
 
@@ -22,5 +22,5 @@ def told_by_motion(motion: HandMotion, model: str | None = None) -> dict:
     folder = Path(model) if model else BUNDLED
     if known_performers(folder):
         codes = told_codes(codes_seen(motion, folder, read_config(folder).audio.style))
-        told["codes"] = dict(zip(("left", "right"), codes, strict=True))
+        told |= {"codes": dict(zip(("left", "right"), codes, strict=True)), "codes_of": encoder_number(folder)}
     return told

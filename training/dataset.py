@@ -18,11 +18,14 @@ from s2c_blender.core.notes import Score
 from s2c_blender.errors import INPUT_FAILED, UserError
 from s2c_blender.model.config import FPS, FrameConfig, ModelConfig
 from s2c_blender.model.features import AHEAD, Recording, window_input
+from s2c_blender.model.seen import SEGMENT, begins
 from training.layout import read_split
 from training.lessons import Lesson, Warn, load_lesson
 from training.mishear import mishear
 
-ANONYMOUS = 0.3  # share of windows of which the model is not told the style
+ANONYMOUS = 0.3  # share of windows of which the model is not told the style ...
+SOME_PARTS = 0.15  # ... and of windows of which it is not told that of as many of the parts
+ONE_PIECE = 0.5  # share of windows of which the style is told as some seconds of the clip show it, not all of it
 LEAST_SPREAD = 0.02  # rad: channels that move less are not blown up to the size of the others
 REACH = 0.9  # of positions within (-1, 1), which the predictor's tanh only just reaches
 LEAST_REACH = 0.1  # m
@@ -92,36 +95,47 @@ class MotionData:
     def batch(self, step: int, size: int, seed: int = 0, rank: int = 0, misheard: float = 0.0) -> Batch:
         """The `size` windows of a step, from anywhere in the split; of `misheard` of them the notes have errors."""
         rng = np.random.default_rng([seed, step, rank])
-        places, chances = rng.integers(self.ends[-1], size=size), rng.random((size, 3))
-        return self._gather(
-            [
-                self._window(place, rng if chance[0] < misheard else None, None if chance[1] < ANONYMOUS else chance[2])
-                for place, chance in zip(places, chances, strict=True)
-            ]
-        )
+        places = rng.integers(self.ends[-1], size=size)
+        return self._gather([self._window(place, rng, misheard) for place in places])
 
     def windows(self, count: int) -> Batch:
-        """At most `count` windows, evenly spread over the split, with the notes as they are, in nobody's style."""
+        """At most `count` windows, evenly spread over the split, with the notes as they are, in their clips' styles."""
         total = self.ends[-1]
         places = np.unique(np.linspace(0, total - 1, min(count, total)).astype(int))
-        return self._gather([self._window(place, None, None) for place in places])
+        return self._gather([self._window(place) for place in places])
 
-    def _window(self, place: int, rng: np.random.Generator | None, style: float | None) -> tuple[np.ndarray, ...]:
-        """Heard, positions, poses and valid of the window at a place of all there are; misheard if there is an rng.
+    def _window(
+        self, place: int, rng: np.random.Generator | None = None, misheard: float = 0.0
+    ) -> tuple[np.ndarray, ...]:
+        """Heard, positions, poses and valid of the window at a place of all there are.
 
-        `style`: which of its clip's codes tell the style, as a share of them; None: it is not told.
+        With an rng its notes have errors in `misheard` of the cases, and its style is told as `_told` says.
         """
         number, first = self.located(place)
         clip, frames = self.clips[number], self.config.window
         score = near(clip.score, first / FPS - MARGIN, (first + frames) / FPS + MARGIN)
-        told = None
-        if self.codes and style is not None:
-            codes = self.codes[number]
-            told = codes[:, int(style * codes.shape[1])]
-        recording = Recording(mishear(score, rng) if rng else score, clip.samples, told)
+        if rng and rng.random() < misheard:
+            score = mishear(score, rng)
+        style = None
+        if self.codes:
+            style = self._told(number, first, rng) if rng else self.codes[number].mean(axis=1)
         part = np.s_[:, first : first + frames]
-        heard = window_input(self.config, recording, first, frames)
+        heard = window_input(self.config, Recording(score, clip.samples, style), first, frames)
         return heard, clip.positions[part], clip.poses[part], clip.valid[part]
+
+    def _told(self, number: int, first: int, rng: np.random.Generator) -> np.ndarray | None:
+        """Codes [2, parts, width] for a window of a clip: the clip's mean, or of a piece elsewhere in it, which says
+        nothing of the window itself; in ANONYMOUS of the cases none, in some not those of single parts."""
+        if rng.random() < ANONYMOUS:
+            return None
+        clip, codes = self.clips[number], self.codes[number]
+        begin = begins(len(clip))
+        elsewhere = np.flatnonzero((begin >= first + self.config.window) | (begin + SEGMENT <= first))
+        piece = rng.choice(elsewhere) if len(elsewhere) and rng.random() < ONE_PIECE else None
+        told = codes.mean(axis=1) if piece is None else codes[:, piece].copy()
+        if rng.random() < SOME_PARTS:
+            told[rng.random(told.shape[:2]) < ANONYMOUS] = np.nan
+        return told
 
     def located(self, place: int) -> tuple[int, int]:
         """The clip in which the window at a place of all there are lies, and the frame at which it begins."""

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from s2c_blender.errors import UserError
-from s2c_blender.model.weights import HANDS, PERFORMERS, STYLE, load_state, read_config, save_model
+from s2c_blender.model.weights import HANDS, load_state, read_config, save_model
+from training.style_data import style_files
 from training.train import MODEL
 
 
@@ -20,9 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         folder = given.run / MODEL
+        config = read_config(folder)
         states = {hand: load_state(folder, hand, "") for hand in HANDS}
-        styles = [folder / STYLE, folder / PERFORMERS]
-        save_model(given.out, read_config(folder), states, half=given.precision == "float16", copied=styles)
+        save_model(given.out, config, states, half=given.precision == "float16", copied=style_files(folder, config))
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code

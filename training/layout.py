@@ -87,6 +87,12 @@ def read_clip(root: Path, name: str) -> Clip:
     return Clip(name, fps, hands)
 
 
+def read_meta(root: Path, name: str) -> dict:
+    """What a clip's annotation tells besides its motion; nothing where it has no `meta`, as filmed ones."""
+    meta = _read_json(annotation_path(root, name)).get("meta")
+    return meta if isinstance(meta, dict) else {}
+
+
 def write_splits(root: Path, names: dict[str, list[str]]) -> None:
     """Write train.txt, valid.txt and test.txt; they may name clips that are still to come."""
     for split in SPLITS:

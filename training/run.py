@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from s2c_blender.errors import CANCELLED, UserError
 from s2c_blender.model.config import ModelConfig
-from s2c_blender.model.weights import PERFORMERS, STYLE, save_model
+from s2c_blender.model.weights import save_model
 from training import checkpoint
 from training.average import average_into, averaged
 from training.curves import Curves
@@ -26,7 +26,7 @@ from training.processes import Place
 from training.settings import StageSettings
 from training.signals import stop_asked
 from training.stages import VALIDATION_WINDOWS, GestureStage, PositionStage, sampled
-from training.style_data import PieceData, write_encoder
+from training.style_data import PieceData, style_files, write_encoder
 from training.style_vae import Pieces, StyleStage
 
 MODEL = "model"  # folder of a run with what it has learned so far
@@ -151,8 +151,8 @@ class Run:
         return found
 
     def _write_model(self) -> None:
-        styles = [self.styles_of / name for name in (STYLE, PERFORMERS)] if self.styles_of else []
-        save_model(self.out / MODEL, self.config, self.average.state(), copied=styles)
+        copied = style_files(self.styles_of, self.config) if self.styles_of else []
+        save_model(self.out / MODEL, self.config, self.average.state(), copied=copied)
         if isinstance(self.average, StyleStage):
             write_encoder(self.out / MODEL, self.average.encoder)
 

@@ -10,20 +10,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from s2c_blender.model.config import FPS, StyleConfig
+from s2c_blender.core.style import PARTS, hands
+from s2c_blender.errors import UserError
+from s2c_blender.model.config import FPS, ModelConfig, StyleConfig
 from s2c_blender.model.seen import SEGMENT, seen_in, segments
-from s2c_blender.model.style_codes import load_encoder, told_codes
+from s2c_blender.model.style_codes import LOUDNESS, load_encoder, told_codes
 from s2c_blender.model.style_encoder import StyleEncoder
 from s2c_blender.model.weights import PERFORMERS, STYLE, load_into
 from s2c_blender.outputs import whole_file
 
+from . import layout
 from .clips import performer_of
 from .dataset import MARGIN, MotionData, near
 from .lessons import Lesson
 from .performers import MIXED
-from .style_vae import Pieces
+from .style_vae import VALUES, Pieces, as_values
 
 SHORTEST = 2 * FPS  # frames of a piece of which codes are made; the longest are a window
+HEARD = 0.5  # share of the pieces that codes are made of in which loudness is known
 FITTED = 500  # pieces of which mean and spread are taken
 
 
@@ -32,6 +36,12 @@ class PieceData:
     """Pieces of the clips of a split."""
 
     motion: MotionData
+    values: list[np.ndarray] | None = None  # of each clip [2, parts, VALUES], nan where not known; None: of none
+
+    @classmethod
+    def of(cls, motion: MotionData, root: Path) -> "PieceData":
+        """With the styles that the clips' annotations below `root` tell."""
+        return cls(motion, [known_values(root, clip.name) for clip in motion.clips])
 
     @property
     def clips(self) -> list[Lesson]:
@@ -53,12 +63,15 @@ class PieceData:
         length, segment = int(rng.integers(min(SHORTEST, window), window + 1)), min(SEGMENT, window)
         sides = rng.integers(2, size=len(places))
         shown, wanted = [], []
-        for place, side in zip(places, sides, strict=True):
+        values = np.full((len(places), len(PARTS), VALUES), np.nan, np.float32)
+        for row, (place, side) in enumerate(zip(places, sides, strict=True)):
             number, first = self.motion.located(place)
             clip = self.clips[number]
-            shown.append(piece(clip, side, first, length))
+            if self.values:
+                values[row] = self.values[number][side]
+            shown.append(piece(clip, side, first, length, heard=rng.random() < HEARD))
             wanted.append(piece(clip, side, int(rng.integers(len(clip) - segment + 1)), segment))
-        return Pieces(*(torch.from_numpy(np.stack(part)) for part in (shown, wanted)), torch.from_numpy(sides))
+        return Pieces(*(torch.from_numpy(np.stack(part)) for part in (shown, wanted, sides, values)))
 
     def usual(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and spread of what is seen [SEEN], of pieces from all over the split; where nothing varies, spread 1."""
@@ -72,10 +85,23 @@ class PieceData:
         return seen.mean(axis=0), np.where(spread > 1e-4, spread, 1.0)
 
 
-def piece(clip: Lesson, side: int, first: int, length: int) -> np.ndarray:
-    """What is seen of a hand in the frames [first, first + length) of a clip, [length, SEEN]."""
+def known_values(root: Path, name: str) -> np.ndarray:
+    """The values of both hands' styles [2, parts, VALUES] that a clip's annotation tells; nan where it tells none."""
+    told = layout.read_meta(root, name).get("style")
+    if told is None:
+        return np.full((2, len(PARTS), VALUES), np.nan, np.float32)
+    return np.stack([as_values(style) for style in hands(told)])
+
+
+def piece(clip: Lesson, side: int, first: int, length: int, heard: bool = True) -> np.ndarray:
+    """What is seen of a hand in the frames [first, first + length) of a clip, [length, SEEN].
+
+    Where it is not `heard`, all notes are of one loudness, as when a style is copied from keyframes (style_codes).
+    """
     part = slice(first, first + length)
     score = near(clip.score, first / FPS - MARGIN, (first + length) / FPS + MARGIN)
+    if not heard:
+        score.notes["velocity"] = LOUDNESS  # near() has copied them
     return seen_in(clip.positions[side, part], clip.poses[side, part], score, side, first)
 
 
@@ -93,6 +119,20 @@ def write_encoder(folder: Path, encoder: StyleEncoder) -> None:
     arrays = {name: value.detach().cpu().numpy() for name, value in encoder.state_dict().items()}
     with whole_file(folder / STYLE) as part, part.open("wb") as file:
         np.savez(file, **arrays)
+
+
+def style_files(folder: Path, config: ModelConfig) -> list[Path]:
+    """The encoder and the performers' codes of a model folder, none if its model knows no styles.
+
+    UserError when one is missing: the training of the styles has not come to its end.
+    """
+    if config.audio.style.codes == "none":
+        return []
+    found = [folder / name for name in (STYLE, PERFORMERS)]
+    for path in found:
+        if not path.is_file():
+            raise UserError(f"{path} is missing: let the training of the styles finish first.")
+    return found
 
 
 def trained_encoder(folder: Path, style: StyleConfig) -> StyleEncoder:

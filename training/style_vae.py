@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What teaches the style encoder: parts that move what is played in a style, and a critic of them (after MimicParts).
 
-The codes of one piece of a clip must let the decoder move the hand as in another piece of the same clip, of which it is
-told what is played: so a code holds what both pieces share, which is how the hand moves and not what it plays.
+The codes of one piece of a clip must let decoders move the hand's parts as in another piece of the same clip, of which
+they are told what is played, and for fingers where the wrist is: so a code holds what both pieces share, which is how
+its part moves and not what it plays. What is restored so is mostly posture: how far a hand sways or bounces is small
+beside it, and when it does is not to be foreseen. Where the data tell the style, as simulated ones do, the codes
+must therefore tell its values (core.style), too.
 """
 
 from typing import NamedTuple
@@ -14,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from s2c_blender.core.notes import RIGHT
-from s2c_blender.core.style import PARTS
+from s2c_blender.core.style import PARTS, PERFORMERS, Style, vector
 from s2c_blender.model.config import FPS, ModelConfig, StyleConfig
 from s2c_blender.model.parts import codes_of
 from s2c_blender.model.seen import MOTION, PLAYED, SEEN, own_channels
@@ -24,7 +27,18 @@ WIDTH = 64  # channels of a part's decoder
 CHANGES = 0.5  # weight of the motion's change beside the motion itself
 INFORMATION = 2e-3  # weight of the codes' information (Kullback-Leibler divergence, nats a part)
 KEPT = 0.05  # weight of the codes' being found again in what was made of them
+TOLD = 1.0  # weight of the style's values, where they are known
 CRITICISM = 0.02  # weight of what the critic says
+
+
+_EVERY = np.array([[vector(getattr(style, part)) for part in PARTS] for style in PERFORMERS.values()])
+VALUES = _EVERY.shape[2]  # of a part's style
+
+
+def as_values(style: Style) -> np.ndarray:
+    """A style's values [parts, VALUES], from the performers' mean in their spreads, float32."""
+    values = np.array([vector(getattr(style, part)) for part in PARTS])
+    return ((values - _EVERY.mean(axis=0)) / (_EVERY.std(axis=0) + 1e-6)).astype(np.float32)
 
 
 class Pieces(NamedTuple):
@@ -33,6 +47,7 @@ class Pieces(NamedTuple):
     shown: Tensor  # [B, N, SEEN], of which the codes are made
     wanted: Tensor  # [B, M, SEEN], which is to be made with them
     side: Tensor  # [B] LEFT or RIGHT
+    values: Tensor  # [B, parts, VALUES] of the style, in spreads of the performers'; nan where it is not known
 
 
 class _Modulated(nn.Module):
@@ -50,16 +65,16 @@ class _Modulated(nn.Module):
 
 
 class PartDecoder(nn.Module):
-    """What is played [B, PLAYED, N] and the hand's codes [B, codes * width] -> a part's normalised motion."""
+    """What a part is told over time [B, told, N] and its code [B, width] -> its normalised motion [B, channels, N]."""
 
-    def __init__(self, channels: int, codes: int):
+    def __init__(self, told: int, channels: int, codes: int):
         super().__init__()
-        self.first = nn.Conv1d(PLAYED, WIDTH, 7, padding=3)
+        self.first = nn.Conv1d(told, WIDTH, 7, padding=3)
         self.layers = nn.ModuleList(_Modulated(WIDTH, codes, 2**i) for i in range(5))
         self.out = nn.Conv1d(WIDTH, channels, 1)
 
-    def forward(self, played: Tensor, codes: Tensor) -> Tensor:
-        x = self.first(played)
+    def forward(self, told: Tensor, codes: Tensor) -> Tensor:
+        x = self.first(told)
         for layer in self.layers:
             x = layer(x, codes)
         return self.out(x)
@@ -71,8 +86,13 @@ class StyleStage(nn.Module):
     def __init__(self, config: StyleConfig):
         super().__init__()
         self.encoder = StyleEncoder(config)
-        told = codes_of(config) * config.width
-        self.decoders = nn.ModuleList(PartDecoder(len(own_channels(part)), told) for part in PARTS)
+        wrist = len(own_channels("wrist"))
+        self.decoders = nn.ModuleList(
+            PartDecoder(PLAYED + (0 if part == "wrist" else wrist), len(own_channels(part)), config.width)
+            for part in PARTS
+        )
+        codes = codes_of(config)
+        self.values = nn.ModuleList(nn.Linear(config.width, VALUES * len(PARTS) // codes) for _ in range(codes))
         self.critic = nn.Sequential(
             nn.Conv1d(SEEN, 64, 5, padding=2),
             nn.LeakyReLU(0.2),
@@ -105,10 +125,18 @@ class StyleStage(nn.Module):
         """What is seen [B, N, SEEN] with mean 0 and spread 1."""
         return (seen - self.encoder.offset) / self.encoder.scale
 
-    def decode(self, played: Tensor, codes: Tensor) -> Tensor:
-        """What is played [B, N, PLAYED] in the style of codes [B, codes, width] -> [B, N, SEEN], all normalised."""
-        notes, told = played.transpose(1, 2), codes.flatten(1)
-        motion = torch.cat([decoder(notes, told) for decoder in self.decoders], dim=1)[:, self._back].transpose(1, 2)
+    def decode(self, seen: Tensor, codes: Tensor) -> Tensor:
+        """What is played in `seen` [B, N, SEEN] as codes [B, codes, width] say -> [B, N, SEEN]; all normalised.
+
+        Fingers are told where the wrist was, too.
+        """
+        played = seen[..., 2 * MOTION :]
+        notes, wrist = played.transpose(1, 2), seen[..., own_channels("wrist")].transpose(1, 2)
+        parts = []
+        for i, (part, decoder) in enumerate(zip(PARTS, self.decoders, strict=True)):
+            told = notes if part == "wrist" else torch.cat([notes, wrist], dim=1)
+            parts.append(decoder(told, codes[:, i % codes.shape[1]]))
+        motion = torch.cat(parts, dim=1)[:, self._back].transpose(1, 2)
         scale, offset = self.encoder.scale, self.encoder.offset
         moved = motion * scale[:MOTION]
         (change,) = torch.gradient(moved, spacing=1.0 / FPS, dim=1)
@@ -119,16 +147,20 @@ class StyleStage(nn.Module):
         """Each hand's loss [2], the critic's own in it: its gradient reaches the decoders the other way round."""
         parts = self.parts_of_loss(batch)
         loss = parts["motion"] + INFORMATION * parts["information"] + KEPT * parts["kept"] + parts["critic"]
+        loss = loss + TOLD * parts["values"]
         right = (batch.side == RIGHT).float()
         return torch.stack([_mean(loss, 1 - right), _mean(loss, right)])
 
     def parts_of_loss(self, batch: Pieces) -> dict[str, Tensor]:
-        """What the loss is made of, [B] each: L1 of the normalised motion and its change, nats a code, L1 of codes that
-        are found again, and the critic's cross entropy."""
+        """What the loss is made of, [B] each.
+
+        L1 of the normalised motion and its change, nats a code, L1 of codes that are found again, the critic's cross
+        entropy, and the square error of the style's values.
+        """
         shown, wanted = self.normal(batch.shown), self.normal(batch.wanted)
         mean, log_variance = self.encoder.normalised(shown)
         codes = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-        made = self.decode(wanted[..., 2 * MOTION :], codes)
+        made = self.decode(wanted, codes)
         miss = (made - wanted).abs()
         found = self.critic(_Turned.apply(made).transpose(1, 2)), self.critic(wanted.transpose(1, 2))
         return {
@@ -136,7 +168,15 @@ class StyleStage(nn.Module):
             "information": 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=2).mean(dim=1),
             "kept": (self.encoder.normalised(made)[0] - codes.detach()).abs().mean(dim=(1, 2)),
             "critic": (F.softplus(found[0]) + F.softplus(-found[1])).mean(dim=(1, 2)),
+            "values": self._values_missed(codes, batch.values),
         }
+
+    def _values_missed(self, codes: Tensor, values: Tensor) -> Tensor:
+        """Mean square error [B] of the values that codes [B, codes, width] tell; 0 where none are known."""
+        told = torch.cat([to(codes[:, i]) for i, to in enumerate(self.values)], dim=1).view(values.shape)
+        known = values.isfinite()
+        miss = torch.where(known, told - values.nan_to_num(), 0.0)
+        return (miss**2).sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(min=1)
 
 
 class _Turned(torch.autograd.Function):

@@ -26,11 +26,13 @@ from s2c_blender.model.weights import read_config
 from s2c_blender.outputs import check_folder
 from training import checkpoint
 from training.dataset import MotionData, print_warning
+from training.layout import read_split
+from training.lessons import Lesson
 from training.processes import Place, joined, precision_warning, threads
 from training.run import MODEL, Networks, Run
 from training.settings import HEARD, Stage, Training, read_training
 from training.stages import GestureStage, PositionStage, trained_predictors
-from training.style_data import PieceData, codes_of_clip, trained_encoder, write_performers
+from training.style_data import PieceData, codes_of_clip, style_files, trained_encoder, write_performers
 from training.style_vae import StyleStage
 
 
@@ -62,7 +64,10 @@ def train(job: Job, place: Place) -> int:
     config, predictors = _begun(job)
     styles_of = _styles_of(job, config)
     wanted = job.training.of(job.stage)
-    encoder = trained_encoder(styles_of, config.audio.style).to(place.device) if styles_of else None
+    encoder = None
+    if styles_of:
+        style_files(styles_of, config)  # so that what is missing is told before the work
+        encoder = trained_encoder(styles_of, config.audio.style).to(place.device)
     for name, networks in (("styles", encoder), ("positions", predictors)):
         if networks:
             wanted[name] = checkpoint.checksum({n: v.cpu() for n, v in networks.named_parameters()})
@@ -78,10 +83,10 @@ def train(job: Job, place: Place) -> int:
             f"{job.data} has other clips to learn from than when {job.out} was begun: let training.simulate finish "
             "first, then train into another folder."
         )
-    if predictors and not place.rank:
-        before = checkpoint.load_last(job.positions, _nothing)
+    for what, run in (("positions", job.positions), ("styles", job.styles)):
+        before = checkpoint.load_last(run, _nothing) if run and not place.rank else None
         if before and before.told["data"] != learned_from:
-            print_warning(f"the positions of {job.positions} were learned from other clips than {job.data} has now.")
+            print_warning(f"the {what} of {run} were learned from other clips than {job.data} has now.")
     if found:
         config = replace(config, frame=ModelConfig.from_json(found.told["model"]).frame)
         data = replace(data, config=config)
@@ -94,7 +99,7 @@ def train(job: Job, place: Place) -> int:
     torch.manual_seed(settings.seed)
     networks = _networks(job, config, predictors, data, begun=found is not None)
     if job.stage == "styles":
-        data, valid = PieceData(data), valid and PieceData(valid)
+        data, valid = (split and PieceData.of(split, job.data) for split in (data, valid))
     with memory_told(place.device):
         told = {"run": wanted, "data": learned_from, "model": config.to_json()}
         run = Run(job.out, settings, place, config, networks.to(place.device), told, styles_of)
@@ -102,7 +107,8 @@ def train(job: Job, place: Place) -> int:
             checkpoint.restore(found, run.networks, run.average, run.optimiser)
         run.go(data, valid, found.step if found else 0, job.workers)
         if job.stage == "styles" and not place.rank:
-            write_performers(job.out / MODEL, data.clips, _codes(run.average.encoder, data.motion))
+            encoder, clips = run.average.encoder, [*data.clips, *_test_clips(job, config)]
+            write_performers(job.out / MODEL, clips, [codes_of_clip(encoder, clip) for clip in clips])
     return learned_from
 
 
@@ -118,6 +124,13 @@ def _networks(
     elif not begun:
         networks.begin_from(*PieceData(data).usual())
     return networks
+
+
+def _test_clips(job: Job, config: ModelConfig) -> list[Lesson]:
+    """Clips that nothing is learned from, but by which performers who are in no other split get codes, too."""
+    if not read_split(job.data, "test"):
+        return []
+    return MotionData.load(job.data, "test", config, job.cache, _nothing).clips
 
 
 def _codes(encoder: StyleEncoder, data: MotionData) -> list[np.ndarray]:

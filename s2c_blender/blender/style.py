@@ -123,10 +123,10 @@ class PianoHandsPerformer(bpy.types.PropertyGroup):
         """The copied style as performers of a hand each, as the pianist and as a gesture model know them."""
         if not self.copied:
             raise UserError("No style was copied yet: choose an action in the panel Performer and press Copy Style.")
-        return {
-            terms: {f"{COPIED} {side}": parts for side, parts in sides.items()}
-            for terms, sides in json.loads(self.copied).items()
-        }
+        found = json.loads(self.copied)
+        for terms in {"own", "codes"} & found.keys():
+            found[terms] = {f"{COPIED} {side}": parts for side, parts in found[terms].items()}
+        return found
 
 
 def summary(told: dict) -> str:

@@ -54,7 +54,7 @@ class PIANO_HANDS_OT_copy_style(Button, bpy.types.Operator):
             told = told_by_motion(motion, absolute(preferences(context).model_folder))
         except UserError as error:
             return self.refuse(error)
-        found = {name: told[name] for name in ("own", "codes") if name in told}
+        found = {name: told[name] for name in ("own", "codes", "codes_of") if name in told}
         performer.copied, performer.name_of = json.dumps(found), COPIED
         self.report({"INFO"}, f'The next hands move like "{performer.action.name}"')
         return {"FINISHED"}

@@ -215,7 +215,7 @@ def hands(told: Mapping) -> tuple[Style, Style]:
     """Both hands' styles from what a file or a job tells; UserError when it cannot be understood.
 
     {"both"|"left"|"right": performer | shares | {part|"all": performer | shares}, "expression": 1.0,
-     "own": {name: {part: values [9]}}, "codes": {name: {part: numbers for a gesture model}}}
+     "own": {name: {part: values [9]}}, "codes": {name: {part: numbers for a gesture model}}, "codes_of": that model}
     """
     asked, expression = asked_of(told), expression_of(told)
     try:
@@ -229,7 +229,11 @@ def asked_of(told: Mapping) -> tuple[dict[str, Shares], dict[str, Shares]]:
     """Shares of performers, part by part, that are asked for of the left and the right hand; UserError as `hands`."""
     try:
         asked = [_parts(told.get("both", {})) | _parts(told.get(side, {})) for side in ("left", "right")]
-        unknown = set(told) - {"both", "left", "right", "expression", "own", "codes"}
+        unknown = set(told) - {"both", "left", "right", "expression", "own", "codes", "codes_of"}
+        for parts in told.get("codes", {}).values():
+            for code in parts.values():
+                if not np.isfinite(np.array(code, float)).all():
+                    raise ValueError("a code is no number")
     except (AttributeError, TypeError, ValueError) as error:
         raise _unclear(error) from error
     if unknown:

@@ -29,7 +29,7 @@ class Sampling:
     overlap: int | None = None  # frames that neighbouring windows share; None: a quarter of a window
     batch: int = 4  # windows in one call of the networks
     creativity: float = 1.0  # how far takes of different seeds differ: see windows.seeded
-    style_weight: float = 1.0  # classifier-free guidance: how far the answer goes from nobody's style to the asked one
+    style_weight: float = 1.0  # how far answers go from nobody's style to the one asked for (classifier-free guidance)
 
 
 class Generator:
@@ -77,8 +77,10 @@ class Generator:
         """
         plan = make_plan(sampling.sampler, self.schedule, sampling.steps)
         overlap = self.config.window // 4 if sampling.overlap is None else sampling.overlap
+        if sampling.style_weight == 0.0:
+            recording = replace(recording, style=None)
         guided = recording.style is not None and sampling.style_weight != 1.0
-        listener = _Listener(self, recording, frames, overlap, guided)
+        listener = _Listener(self, recording, frames, overlap, sampling.style_weight if guided else None)
         shape = (len(HANDS), self.config.gesture.outputs, frames)
         with memory_told(self.networks.device):
             pieces = sample_long(
@@ -116,12 +118,13 @@ class Generator:
 class _Listener:
     """Conditions of the windows of a recording, in the order in which they are asked for.
 
-    Positions of neighbouring windows are blended where they overlap, so that all windows see the same ones. Where the
-    style is `guided`, conditions are pairs without and with it; both are shown the style's positions.
+    Positions of neighbouring windows are blended where they overlap, so that all windows see the same ones. Where a
+    `weight` of the style is given, conditions are pairs without and with it, and both are shown positions that go so
+    far from nobody's to the style's.
     """
 
-    def __init__(self, generator: Generator, recording: Recording, frames: int, overlap: int, guided: bool):
-        self._generator, self._recording, self._overlap, self._guided = generator, recording, overlap, guided
+    def __init__(self, generator: Generator, recording: Recording, frames: int, overlap: int, weight: float | None):
+        self._generator, self._recording, self._overlap, self._weight = generator, recording, overlap, weight
         self._window = generator.config.window
         self._starts = starts(frames, self._window, overlap)
         self._heard: dict[int, tuple[Any, np.ndarray]] = {}
@@ -142,15 +145,18 @@ class _Listener:
         self._heard.pop(first - hop, None)
         kept = self.positions[:, first : first + self._window]
         kept[:] = positions[:, : kept.shape[1]]
-        styled = self._generator.networks.condition(heard, positions)
-        if not self._guided:
-            return styled
-        plain = self._listen(replace(self._recording, style=None), first)[0]
-        return self._generator.networks.condition(plain, positions), styled
+        networks = self._generator.networks
+        if self._weight is None:
+            return networks.condition(heard, positions)
+        return tuple(networks.condition(one, positions) for one in heard)
 
     def _hear(self, first: int) -> tuple[Any, np.ndarray]:
         if first not in self._heard:
-            self._heard[first] = self._listen(self._recording, first)
+            heard, positions = self._listen(self._recording, first)
+            if self._weight is not None:
+                plain, nobodys = self._listen(replace(self._recording, style=None), first)
+                heard, positions = (plain, heard), nobodys + self._weight * (positions - nobodys)
+            self._heard[first] = heard, positions
         return self._heard[first]
 
     def _listen(self, recording: Recording, first: int) -> tuple[Any, np.ndarray]:

@@ -61,7 +61,8 @@ class Prepared:
     steps: int
     mano: Mano
     backend: Backend
-    codes: np.ndarray | None  # [2, parts, width] of the style
+    codes: np.ndarray | None  # [2, parts, width] of the style, the classical one where none is asked for
+    warnings: list[str]
 
 
 def prepare(request: Request, has_sound: bool) -> Prepared:
@@ -89,10 +90,13 @@ def prepare(request: Request, has_sound: bool) -> Prepared:
     if not 0.0 <= request.style_weight <= STRONGEST:
         told = f"The weight of the style goes from 0 to {STRONGEST:g}; {request.style_weight:g} is outside."
         raise UserError(told, BAD_ARGUMENTS)
-    codes = None
-    if request.style is not None:
-        codes = codes_of(request.style, request.folder, config.audio.style)
-    return Prepared(request, config, steps, read_mano(request.mano) if request.mano else neutral(), backend, codes)
+    codes, warnings = None, []
+    if config.audio.style.codes != "none" and request.style_weight > 0.0:
+        codes = codes_of(request.style or {}, request.folder, config.audio.style)
+    elif config.audio.style.codes == "none" and request.style is not None:
+        warnings.append("This gesture model knows no styles: only how the keys are struck follows the one asked for.")
+    mano = read_mano(request.mano) if request.mano else neutral()
+    return Prepared(request, config, steps, mano, backend, codes, warnings)
 
 
 def make_prior(
@@ -128,7 +132,7 @@ def make_prior(
     motion, warnings = in_piano_frame(config, positions, poses, score, prepared.mano)
     sampled = {"sampler": request.sampler, "steps": prepared.steps, "precision": request.precision}
     motion.meta = {"model": config.meta, **sampled}
-    return motion, warnings
+    return motion, prepared.warnings + warnings
 
 
 def _backend(request: Request) -> Backend:

@@ -45,14 +45,13 @@ def seen_in(position: np.ndarray, rotation: np.ndarray, score: Score, side: int,
     return np.concatenate([motion, change, played.reshape(len(played), -1)], axis=1, dtype=np.float32)
 
 
-def segments(seen: np.ndarray) -> np.ndarray:
-    """What is seen [N, SEEN], cut into pieces [K, SEGMENT, SEEN]; a short one is continued backwards and forwards.
+def begins(frames: int) -> np.ndarray:
+    """Where the pieces begin into which so many frames are cut [K]; they overlap where the length asks for that."""
+    if frames <= SEGMENT:
+        return np.zeros(1, int)
+    return np.linspace(0, frames - SEGMENT, -(-frames // SEGMENT)).round().astype(int)
 
-    Pieces of a longer one share frames where its length asks for that.
-    """
-    if len(seen) < SEGMENT:
-        there_and_back = np.concatenate([np.arange(len(seen)), np.arange(len(seen))[::-1]])
-        return seen[np.resize(there_and_back, SEGMENT)][None]
-    count = -(-len(seen) // SEGMENT)
-    starts = np.linspace(0, len(seen) - SEGMENT, count).round().astype(int)
-    return np.stack([seen[start : start + SEGMENT] for start in starts])
+
+def segments(seen: np.ndarray) -> np.ndarray:
+    """What is seen [N, SEEN], cut into pieces [K, SEGMENT, SEEN]; a shorter one stays as it is, [1, N, SEEN]."""
+    return np.stack([seen[first : first + SEGMENT] for first in begins(len(seen))])

@@ -6,6 +6,7 @@ NumPy only: the encoder is small, and styles are copied inside Blender, where Py
 """
 
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from ..core import curves, metrics
 from ..core.hand import forward_kinematics
-from ..core.motion import HandMotion
+from ..core.motion import UNREADABLE, HandMotion
 from ..core.notes import LEFT, NOTE, RIGHT, Score, make_notes
 from ..core.style import PARTS, Shares, asked_of
 from ..errors import BAD_ARGUMENTS, UserError
@@ -42,25 +43,35 @@ def known_performers(folder: Path) -> dict[str, dict[str, list[float]]]:
 def codes_of(told: Mapping, folder: Path, style: StyleConfig) -> np.ndarray:
     """Codes [2, codes, width] of a style as core.style.hands understands it, the left hand's first.
 
-    Mixtures count from the classical performer, as there: codes are shifted by shares of what sets performers apart.
-    Styles copied from a motion need their codes in `told["codes"]`. UserError for a performer that the model does not
-    know, and for a model that knows no styles.
+    Mixtures count from the classical performer, as there, or where the model knows none from the mean of those it
+    knows: codes are shifted by shares of what sets performers apart. Styles copied from a motion need their codes in
+    `told["codes"]`, which count for the encoder that `told["codes_of"]` names only. UserError for a performer whose
+    codes there are not.
     """
-    if style.codes == "none":
-        raise UserError(
-            "This gesture model knows no styles: leave out the style, choose another model, or the generator Pianist.",
-            BAD_ARGUMENTS,
-        )
-    known = known_performers(folder) | dict(told.get("codes", {}))
-    parts = PARTS if style.codes == "parts" else ("all",)
+    hands = asked_of(told)
+    known = known_performers(folder)
+    if USUAL not in known and known:
+        known[USUAL] = {part: np.mean([of[part] for of in known.values()], axis=0).tolist() for part in _parts(style)}
+    if told.get("codes_of") in (None, encoder_number(folder)):
+        known |= told.get("codes", {})
     try:
-        return np.array([[_mixed(shares, part, known, style.width) for part in parts] for shares in asked_of(told)])
+        return np.array([[_mixed(shares, part, known, style.width) for part in _parts(style)] for shares in hands])
     except KeyError as error:
         raise UserError(
             f'The gesture model does not know how "{error.args[0]}" moves: copy that style from a motion again, or '
             "choose the generator Pianist.",
             BAD_ARGUMENTS,
         ) from error
+
+
+def _parts(style: StyleConfig) -> tuple[str, ...]:
+    """What a hand's codes are of."""
+    return PARTS if style.codes == "parts" else ("all",)
+
+
+def encoder_number(folder: Path) -> int:
+    """A number that tells a model's style encoder from others'."""
+    return zlib.crc32((folder / STYLE).read_bytes()) if (folder / STYLE).is_file() else 0
 
 
 def _mixed(
@@ -116,7 +127,7 @@ def load_encoder(folder: Path) -> dict[str, np.ndarray]:
             return dict(file)
     except FileNotFoundError as error:
         raise UserError(f"{folder} knows no styles ({STYLE} is missing): choose another model.") from error
-    except (OSError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path} is damaged ({error}): get the model again.") from error
 
 

@@ -52,15 +52,14 @@ def save_model(
 ) -> None:
     """Write a model folder as a whole, in the place of an older one; states: "left" and "right" -> name -> tensor.
 
-    `half` stores float16; `copied` are files of another folder that this one gets, too, where they are there. Raises
-    UserError when the folder cannot be written or holds something else.
+    `half` stores float16; `copied` are files of another folder that this one gets, too. Raises UserError when the
+    folder cannot be written or holds something else.
     """
     with new_folder(folder) as part:
         for hand, state in states.items():
             write_hand(part, hand, state, half=half)
         for path in copied:
-            if path.exists():
-                shutil.copyfile(path, part / path.name)
+            shutil.copyfile(path, part / path.name)
         write_config(part, config)
 
 

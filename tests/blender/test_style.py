@@ -92,8 +92,9 @@ def test_a_gesture_model_gets_the_performers_that_it_knows(settings, tmp_path, m
     settings.performer.name_of = "classical"  # not nobody
     assert told()[0] == {side: {"all": {"classical": 1.0}} for side in ("left", "right")}
     settings.performer.name_of = "copied"
-    settings.performer.copied = json.dumps({"own": {"left": {}, "right": {}}, "codes": {"left": {"wrist": [1]}}})
-    assert told()[0]["codes"] == {"copied left": {"wrist": [1]}}
+    settings.performer.copied = json.dumps({"own": {"left": {}}, "codes": {"left": {"wrist": [1]}}, "codes_of": 7})
+    style = told()[0]
+    assert (style["codes"], style["codes_of"]) == ({"copied left": {"wrist": [1]}}, 7)
 
 
 def test_a_style_is_copied_from_an_action(settings, tmp_path):

@@ -3,6 +3,7 @@
 """Codes of performers, mixtures and motions, and what a model does with them."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +18,9 @@ from s2c_blender.generate import generate
 from s2c_blender.job import Job, knows_styles
 from s2c_blender.likeness import told_by_motion
 from s2c_blender.model.features import Recording
-from s2c_blender.model.generator import Generator, Sampling
+from s2c_blender.model.generator import Generator, Sampling, _Listener
 from s2c_blender.model.prior import Request, prepare
-from s2c_blender.model.style_codes import at_30, codes_of, codes_seen, notes_seen, told_codes
+from s2c_blender.model.style_codes import at_30, codes_of, codes_seen, load_encoder, notes_seen, told_codes
 from s2c_blender.pianist import perform
 from tests.model.tiny_model import STYLED, TINY, write_model, write_styles
 
@@ -69,8 +70,8 @@ def test_what_the_model_does_not_know_is_told(folder, tmp_path):
         prepare(Request(folder, style={"both": "mine", "own": {}}), has_sound=False)
     assert told.value.exit_code == BAD_ARGUMENTS
     plain = write_model(tmp_path / "plain", TINY)
-    with pytest.raises(UserError, match="knows no styles"):
-        prepare(Request(plain, style={"both": "flat"}), has_sound=False)
+    prepared = prepare(Request(plain, style={"both": "flat"}), has_sound=False)
+    assert prepared.codes is None and "knows no styles" in prepared.warnings[0]
     with pytest.raises(UserError, match="weight of the style goes from 0 to 3; 5 is"):
         prepare(Request(folder, style={"both": "flat"}, style_weight=5.0), has_sound=False)
     (folder / "performers.json").rename(tmp_path / "kept")
@@ -78,6 +79,27 @@ def test_what_the_model_does_not_know_is_told(folder, tmp_path):
     with pytest.raises(UserError, match="damaged"):
         codes_of({"both": "flat"}, folder, STYLE)
     (tmp_path / "kept").replace(folder / "performers.json")
+    whole = (folder / "style.npz").read_bytes()
+    for damaged in (b"", whole[:1000], whole[:3000] + b"x" + whole[3001:]):
+        (tmp_path / "style.npz").write_bytes(damaged)
+        with pytest.raises(UserError, match="damaged"):
+            load_encoder(tmp_path)
+    for codes in (5, {"a": 3}, {"a": {"wrist": "x"}}, {"a": {"wrist": [float("nan")]}}):
+        with pytest.raises(UserError, match="cannot be understood"):
+            codes_of({"both": "a", "codes": codes}, folder, STYLE)
+
+
+def test_who_is_not_asked_for_is_the_classical_performer(folder):
+    plain = prepare(Request(folder), has_sound=False)
+    np.testing.assert_array_equal(plain.codes, codes_of({"both": "classical"}, folder, STYLE))
+    assert prepare(Request(folder, style_weight=0.0), has_sound=False).codes is None
+
+
+def test_models_of_other_performers_count_from_their_mean(tmp_path):
+    folder = write_styles(write_model(tmp_path / "filmed", STYLED), STYLED, {"ann": 1.0, "bob": 5.0})
+    np.testing.assert_allclose(codes_of({}, folder, STYLE), 3.0)
+    mine = {"both": {"mine": 0.5}, "codes": {"mine": {part: [7.0] * 3 for part in PARTS}}}
+    np.testing.assert_allclose(codes_of(mine, folder, STYLE), 5.0)
 
 
 def test_what_is_played_is_seen_in_the_motion(played, tune):
@@ -126,8 +148,22 @@ def test_the_weight_leads_from_nobodys_style_over_the_asked_one_and_beyond(folde
     assert np.abs(asked - plain).max() > 1e-3
     assert np.abs(exaggerated - asked).max() > 1e-4
     np.testing.assert_array_equal(poses(None, 2.0), plain)
-    # Weight 0 differs from no style in the positions only that the first stage predicts.
-    assert np.abs(poses(style, 0.0) - plain).max() < np.abs(asked - plain).max()
+    np.testing.assert_array_equal(poses(style, 0.0), plain)
+    # Close to 1 guided motion is close to what is not guided, close to 0 to nobody's.
+    assert np.abs(poses(style, 1.001) - asked).max() < 0.1 * np.abs(exaggerated - asked).max()
+    assert np.abs(poses(style, 0.001) - plain).max() < 0.1 * np.abs(asked - plain).max()
+
+
+def test_guided_positions_go_from_nobodys_to_the_styles(folder, tune):
+    generator = Generator(folder, device="cpu")
+    style = codes_of({"both": "flat"}, folder, STYLE)
+    listeners = [
+        _Listener(generator, Recording(tune, style=codes), 70, 16, weight)
+        for codes, weight in ((None, None), (style, None), (style, 2.0))
+    ]
+    nobodys, styled, guided = (listener._hear(0)[1] for listener in listeners)
+    assert np.abs(styled - nobodys).max() > 1e-4
+    np.testing.assert_allclose(guided, nobodys + 2.0 * (styled - nobodys), atol=1e-6)
 
 
 def test_a_job_plays_in_the_style_and_says_so(folder, tune, tmp_path):
@@ -156,7 +192,13 @@ def test_the_style_of_a_motion_is_told_to_pianist_and_model(folder, played, tmp_
     np.testing.assert_allclose(codes_of(softer, folder, STYLE)[1], codes[0], atol=1e-4)
 
 
-def test_codes_of_another_models_width_are_refused(folder):
-    other = {"both": "mine", "codes": {"mine": {part: [0.0] * 5 for part in PARTS}}}
-    with pytest.raises(UserError, match='how "mine" moves'):
-        codes_of(other, folder, STYLE)
+def test_codes_of_another_model_are_refused(folder, played, tmp_path):
+    wider = {"both": "mine", "codes": {"mine": {part: [0.0] * 5 for part in PARTS}}}
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    state = load_encoder(folder)
+    np.savez(other / "style.npz", **state | {"offset": state["offset"] + 1.0})
+    copied = {"both": "left"} | {k: v for k, v in told_by_motion(played, str(other)).items() if "code" in k}
+    for told in (wider, copied):
+        with pytest.raises(UserError, match="copy that style from a motion again"):
+            codes_of(told, folder, STYLE)
