@@ -19,11 +19,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from s2c_blender.core.motion import HandMotion
 from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED, UserError
 from s2c_blender.generate import versions
 from s2c_blender.model.config import FPS, ModelConfig
 from s2c_blender.model.generator import Generator
+from s2c_blender.model.style_codes import codes_seen
 from s2c_blender.outputs import check_writable, whole_file
+from s2c_blender.pianist.likeness import style_of
 
 from . import layout
 from .gesture_autoencoder import AUTOENCODER, PoseEncoder, read_encoder
@@ -71,9 +74,7 @@ def evaluate(
         try:
             take = read_take(data, name, seconds, **needs)
             if in_style:
-                take = replace(take, shown=shown_beside(data, name, layout.read_split(data, split), seconds))
-                if take.shown is None:
-                    raise UserError(f"{name} is the only clip of its performer in {split}.")
+                take = _in_style(take, shown_beside(data, name, layout.read_split(data, split), seconds), generators)
         except UserError as error:
             skipped[name] = str(error)
             tell(f"{i + 1} of {len(names)}: left out. {error}")
@@ -110,6 +111,15 @@ def evaluate(
         "tables": [table.as_dict() for table in tables],
         "versions": versions(),
     }
+
+
+def _in_style(take: Take, shown: HandMotion | None, generators: dict[str, Generator]) -> Take:
+    """The take with its performer's styles, seen in another clip; UserError where there is none, or it shows none."""
+    if shown is None:
+        raise UserError(f"{take.name} has no other clip by its performer in which the style could be seen.")
+    known = {name: one for name, one in generators.items() if one.config.audio.style.codes != "none"}
+    codes = {name: codes_seen(shown, one.folder, one.config.audio.style) for name, one in known.items()}
+    return replace(take, styles=style_of(shown), codes=codes)
 
 
 def _generators(models: list[Path]) -> dict[str, Generator]:

@@ -13,9 +13,7 @@ from s2c_blender.model.config import FPS
 from s2c_blender.model.generator import Generator, Sampling
 from s2c_blender.model.mano import neutral
 from s2c_blender.model.prior import in_piano_frame
-from s2c_blender.model.style_codes import codes_seen
 from s2c_blender.pianist import Performer, perform
-from s2c_blender.pianist.likeness import style_of
 
 from . import pipeline_metrics, raw_metrics
 from .clips import Motion
@@ -48,10 +46,7 @@ def features_of(motion: Motion | None, encoder: PoseEncoder | None) -> np.ndarra
 
 def imagine(name: str, generator: Generator, take: Take, seed: int) -> tuple[Motion, float]:
     """A model's raw motion of a clip in its own frame, and the seconds it took; UserError when the model is broken."""
-    recording = take.recording
-    if take.shown and generator.config.audio.style.codes != "none":
-        codes = codes_seen(take.shown, generator.folder, generator.config.audio.style)
-        recording = replace(recording, style=codes)
+    recording = replace(take.recording, style=take.codes.get(name))
     begin = time.perf_counter()
     positions, poses = generator.generate(recording, len(take.truth), seed, Sampling())
     if not (np.isfinite(positions).all() and np.isfinite(poses).all()):
@@ -75,7 +70,7 @@ def finish(
 
     `styled`: the pianist moves in the style that the performer shows in another clip, too.
     """
-    performer = tuple(map(Performer.of, style_of(take.shown))) if styled else None
+    performer = tuple(map(Performer.of, take.styles)) if styled else None
     begin = time.perf_counter()
     prior = None
     if generator and motion:
@@ -129,12 +124,12 @@ def play(
         raw[name] = with_diversity(scores, [motion for motion, _ in answers])
         if pipeline:
             motions = [motion for motion, _ in answers]
-            finished[name] = _finished(generator, take, motions, seeds, encoder, styled=take.shown is not None)
+            finished[name] = _finished(generator, take, motions, seeds, encoder, styled=take.styles is not None)
     own_raw, own_finished = score_performer(take)
     raw[PERFORMERS] = [own_raw]
     if pipeline:
         finished[PIANIST] = _finished(None, take, [None for _ in seeds], seeds, encoder)
-        if take.shown:
+        if take.styles:
             finished[STYLED] = _finished(None, take, [None for _ in seeds], seeds, encoder, styled=True)
         finished[PERFORMERS] = [own_finished]
     return raw, finished

@@ -31,12 +31,13 @@ def nearest_performer(
 ) -> dict[str, float]:
     """Of the first SHOWN frames of `unknown` performers' clips, the share whose codes are nearest to their performer's.
 
+    Loudness is not known in them, as when a style is copied from keyframes.
     encode: pieces [K, N, SEEN] -> codes [K, parts, width]. Each performer is the mean of the codes of their clips, the
     unknown one without the clip in question; distances count in spreads of the codes within a performer. `known`: the
     same of what `clips` show, all performers being known.
     """
-    codes = {clip.name: _code(encode, clip, SHOWN) for clip in (*clips, *unknown)}
-    whole = {clip.name: _code(encode, clip, len(clip)) for clip in (*clips, *unknown)}
+    codes = {clip.name: _code(encode, clip, SHOWN, heard=False) for clip in (*clips, *unknown)}
+    whole = {clip.name: _code(encode, clip, len(clip), heard=True) for clip in (*clips, *unknown)}
     of = defaultdict(list)
     for name in codes:
         of[performer_of(name)].append(name)
@@ -57,11 +58,11 @@ def nearest_performer(
     return found
 
 
-def _code(encode, clip: Lesson, frames: int) -> np.ndarray:
-    """Mean code [2 * parts * width] of the beginning of a clip."""
+def _code(encode, clip: Lesson, frames: int, heard: bool) -> np.ndarray:
+    """Mean code [2 * parts * width] of the beginning of a clip; not `heard`, its notes are of one loudness."""
     frames = min(frames, len(clip))
     return np.concatenate(
-        [encode(segments(piece(clip, side, 0, frames))).mean(axis=0).ravel() for side in (LEFT, RIGHT)]
+        [encode(segments(piece(clip, side, 0, frames, heard))).mean(axis=0).ravel() for side in (LEFT, RIGHT)]
     )
 
 

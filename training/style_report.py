@@ -119,12 +119,13 @@ def asked(playing: Playing, judge: Judge, clips: list[Lesson], tell) -> dict:
 
 
 def _swapped(playing: Playing, judge: Judge, clips: list[Lesson], seeds: int, tell) -> dict:
-    """One part of both hands is given another performer's style.
+    """One part of both hands is given another performer's style; played with other seeds than before.
 
     `named`: how often the judge then names the other performer in that part, `kept`: the first one in the rest.
-    `moved` and `others`: by how many spreads between seeds the statistics of that part and of the rest changed.
+    `moved` and `others`: by how many spreads between seeds the statistics of that part and of the rest changed,
+    `alone`: by how many they change with the other seeds alone.
     """
-    named, kept, moved, others = [], [], [], []
+    named, kept, moved, others, alone = [], [], [], [], []
     pairs = itertools.cycle(itertools.permutations(judge.names, 2))
     for number, clip in enumerate(clips):
         first, second = next(itertools.islice(pairs, 7, None))
@@ -132,21 +133,32 @@ def _swapped(playing: Playing, judge: Judge, clips: list[Lesson], seeds: int, te
         base, other = (playing.codes({"both": who}) for who in (first, second))
         swapped = base.copy()
         swapped[:, part] = other[:, part]
-        before = [playing.play(clip, base, seed) for seed in range(seeds)]
-        after = [playing.play(clip, swapped, seed) for seed in range(seeds)]
+        runs = ((base, 0), (swapped, seeds), (base, seeds))
+        played = [[playing.play(clip, codes, begin + seed) for seed in range(seeds)] for codes, begin in runs]
         for side in SIDES:
-            seen = [[seen_in(p[side], q[side], clip.score, side) for p, q in played] for played in (before, after)]
-            names = [judge.names_of(one) for one in seen[1]]
+            before, after, again = (
+                [seen_in(p[side], q[side], clip.score, side) for p, q in performances] for performances in played
+            )
+            names = [judge.names_of(one) for one in after]
             named += [one[part] == second for one in names]
             kept += [name == first for one in names for i, name in enumerate(one) if i != part]
-            for i in range(len(PARTS)):
-                old, new = (np.array([statistics(one)[i] for one in played]) for played in seen)
-                spread = np.sqrt((old.var(axis=0, ddof=1) + new.var(axis=0, ddof=1)) / 2) + 1e-9
-                change = np.median(np.abs(new.mean(axis=0) - old.mean(axis=0)) / spread)
+            for i, change in enumerate(_changes(before, after)):
                 (moved if i == part else others).append(change)
+            alone += _changes(before, again)
         tell(f"{clip.name}: {PARTS[part]} of {first} swapped for {second}'s")
-    told = {"named": named, "kept": kept, "moved": moved, "others": others}
+    told = {"named": named, "kept": kept, "moved": moved, "others": others, "alone": alone}
     return {"swapped": {name: float(np.mean(values)) for name, values in told.items()}}
+
+
+def _changes(before: list[np.ndarray], after: list[np.ndarray]) -> list[float]:
+    """By how many spreads between seeds each part's statistics differ, in the median over them."""
+    found = []
+    for old, new in zip(
+        *(map(np.array, zip(*map(statistics, one), strict=True)) for one in (before, after)), strict=True
+    ):
+        spread = np.sqrt((old.var(axis=0, ddof=1) + new.var(axis=0, ddof=1)) / 2) + 1e-9
+        found.append(float(np.median(np.abs(new.mean(axis=0) - old.mean(axis=0)) / spread)))
+    return found
 
 
 def markdown(result: dict) -> str:
@@ -163,7 +175,7 @@ def markdown(result: dict) -> str:
         "",
         f"One part swapped: the new performer is named in {percent(swapped['named'])}, the old one in the other parts "
         f"in {percent(swapped['kept'])}; statistics move by {swapped['moved']:.1f} spreads between seeds in that part, "
-        f"by {swapped['others']:.1f} in the others.",
+        f"by {swapped['others']:.1f} in the others, by {swapped['alone']:.1f} with other seeds alone.",
         "",
         "| r | performers | model |",
         "|---|---|---|",

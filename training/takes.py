@@ -4,13 +4,15 @@
 
 import random
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from s2c_blender.core.motion import HandMotion
 from s2c_blender.core.notes import LEFT, RIGHT, Score
+from s2c_blender.core.style import Style
 from s2c_blender.errors import UserError
 from s2c_blender.model.camera import Camera
 from s2c_blender.model.config import FPS
@@ -18,6 +20,7 @@ from s2c_blender.model.features import Recording
 from s2c_blender.pianist import fingered
 
 from .clips import Motion, find_camera, hear, in_piano, performer_of, read_recorded, sound_file
+from .performers import MIXED
 
 WINDOW = 240  # frames of the published metrics
 
@@ -37,7 +40,8 @@ class Take:
     recording: Recording  # of the whole clip, as models get it
     notes: Score  # of the whole clip, a hand for each
     has_notes: bool
-    shown: HandMotion | None = None  # another clip of the performer's, in which the style can be seen
+    styles: tuple[Style, Style] | None = None  # the performer's, as another clip shows them to the pianist ...
+    codes: Mapping[str, np.ndarray] = field(default_factory=dict)  # ... and to models that know styles, by name
 
     @property
     def score(self) -> Score:
@@ -56,7 +60,12 @@ class Take:
 
 
 def shown_beside(root: Path, name: str, names: list[str], seconds: float | None) -> HandMotion | None:
-    """Another clip of the performer of clip `name` among `names`, of another piece where there is one; None without."""
+    """Another clip of the performer of clip `name` among `names`, of another piece where there is one; None without.
+
+    Hands that are mixed move in another style in each clip.
+    """
+    if performer_of(name) == MIXED:
+        return None
     others = [other for other in sorted(names) if performer_of(other) == performer_of(name) and other != name]
     others.sort(key=lambda other: other.rpartition("/")[0] == name.rpartition("/")[0])
     for other in others:

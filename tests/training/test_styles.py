@@ -190,7 +190,7 @@ def test_what_is_decoded_has_the_change_that_belongs_to_it():
     torch.manual_seed(0)
     stage = StyleStage(read_style())
     stage.begin_from(np.linspace(-1, 1, SEEN), np.linspace(0.5, 2, SEEN))
-    made = stage.decode(torch.rand(2, 50, 40), torch.randn(2, 4, 3)).detach()
+    made = stage.decode(torch.rand(2, 50, SEEN), torch.randn(2, 4, 3)).detach()
     raw = made * stage.encoder.scale + stage.encoder.offset
     change = np.gradient(raw[..., :MOTION].numpy(), 1 / 30, axis=1)
     np.testing.assert_allclose(raw[:, 1:-1, MOTION : 2 * MOTION], change[:, 1:-1], rtol=1e-3, atol=1e-3)
@@ -225,7 +225,7 @@ def test_a_report_says_how_styles_are_followed(gestures, data, tmp_path, monkeyp
     result = json.loads((tmp_path / "report.json").read_text())
     assert result["chance"] == 0.5
     assert set(result["asked"]) == set(result["performers"]) == set(PARTS)
-    assert set(result["swapped"]) == {"named", "kept", "moved", "others"}
+    assert set(result["swapped"]) == {"named", "kept", "moved", "others", "alone"}
     assert (tmp_path / "report.md").read_text() in capsys.readouterr().out
 
 
