@@ -153,7 +153,7 @@ def test_clips_hold_the_motion_that_plays_their_notes(whole):
             assert found.f1 >= 0.97 and np.abs(found.offsets).mean() < 0.03
         meta = json.loads(layout.annotation_path(whole, name).read_text())["meta"]
         assert {"performer", "seed", "source", "start", "transposed", "tempo", "style"} == set(meta)
-        left, right = hands(meta["style"])
+        left, right = styles_told(meta["style"])
         if (who := meta["performer"]) != MIXED:
             assert left == right == PERFORMERS[who]
         else:
