@@ -22,6 +22,7 @@ from s2c_blender.core import metrics
 from s2c_blender.core.motion import HandMotion
 from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes
 from s2c_blender.core.style import PERFORMERS
+from s2c_blender.core.style import hands as styles_told
 from s2c_blender.errors import ENVIRONMENT, UserError
 from s2c_blender.model.camera import to_piano
 from s2c_blender.model.mano import neutral
