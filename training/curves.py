@@ -9,7 +9,7 @@ from s2c_blender.outputs import one_sentence, whole_file
 
 COLUMNS = (
     *("step", "split", "left", "right", "learning_rate", "norm", "seconds"),  # left, right: loss; norm: of the gradient
-    *("motion", "information", "kept", "critic", "values"),  # of style_vae.StyleStage
+    *("motion", "information", "kept", "critic", "values", "spied"),  # of style_vae.StyleStage
     *("pd_left", "pd_right", "acceleration_left", "acceleration_right", "fgd_left", "fgd_right"),
 )
 

@@ -6,7 +6,8 @@ The codes of one piece of a clip must let decoders move the hand's parts as in a
 they are told what is played, and for fingers where the wrist is: so a code holds what both pieces share, which is how
 its part moves and not what it plays. What is restored so is mostly posture: how far a hand sways or bounces is small
 beside it, and when it does is not to be foreseen. Where the data tell the style, as simulated ones do, the codes
-must therefore tell its values (core.style), too.
+must therefore tell its values (core.style), too, and those of fingers must not tell the wrist's, though much of how
+fingers bend comes from how high the wrist is: else the style of one part could not be changed alone.
 """
 
 from typing import NamedTuple
@@ -28,6 +29,7 @@ CHANGES = 0.5  # weight of the motion's change beside the motion itself
 INFORMATION = 2e-3  # weight of the codes' information (Kullback-Leibler divergence, nats a part)
 KEPT = 0.05  # weight of the codes' being found again in what was made of them
 TOLD = 1.0  # weight of the style's values, where they are known
+FOREIGN = 0.3  # weight of what fingers' codes tell of the wrist's style, which they should not
 CRITICISM = 0.02  # weight of what the critic says
 
 
@@ -93,6 +95,10 @@ class StyleStage(nn.Module):
         )
         codes = codes_of(config)
         self.values = nn.ModuleList(nn.Linear(config.width, VALUES * len(PARTS) // codes) for _ in range(codes))
+        fingers = range(1, codes)
+        self.spies = nn.ModuleList(
+            nn.Sequential(nn.Linear(config.width, 32), nn.SiLU(), nn.Linear(32, VALUES)) for _ in fingers
+        )
         self.critic = nn.Sequential(
             nn.Conv1d(SEEN, 64, 5, padding=2),
             nn.LeakyReLU(0.2),
@@ -147,7 +153,7 @@ class StyleStage(nn.Module):
         """Each hand's loss [2], the critic's own in it: its gradient reaches the decoders the other way round."""
         parts = self.parts_of_loss(batch)
         loss = parts["motion"] + INFORMATION * parts["information"] + KEPT * parts["kept"] + parts["critic"]
-        loss = loss + TOLD * parts["values"]
+        loss = loss + TOLD * parts["values"] + parts["spied"]
         right = (batch.side == RIGHT).float()
         return torch.stack([_mean(loss, 1 - right), _mean(loss, right)])
 
@@ -155,40 +161,53 @@ class StyleStage(nn.Module):
         """What the loss is made of, [B] each.
 
         L1 of the normalised motion and its change, nats a code, L1 of codes that are found again, the critic's cross
-        entropy, and the square error of the style's values.
+        entropy, the square error of the style's values, and that of the wrist's as spied in fingers' codes.
         """
         shown, wanted = self.normal(batch.shown), self.normal(batch.wanted)
         mean, log_variance = self.encoder.normalised(shown)
         codes = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
         made = self.decode(wanted, codes)
         miss = (made - wanted).abs()
-        found = self.critic(_Turned.apply(made).transpose(1, 2)), self.critic(wanted.transpose(1, 2))
+        found = self.critic(_Turned.apply(made, CRITICISM).transpose(1, 2)), self.critic(wanted.transpose(1, 2))
         return {
             "motion": miss[..., :MOTION].mean(dim=(1, 2)) + CHANGES * miss[..., MOTION : 2 * MOTION].mean(dim=(1, 2)),
             "information": 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=2).mean(dim=1),
             "kept": (self.encoder.normalised(made)[0] - codes.detach()).abs().mean(dim=(1, 2)),
             "critic": (F.softplus(found[0]) + F.softplus(-found[1])).mean(dim=(1, 2)),
-            "values": self._values_missed(codes, batch.values),
+            **self._values_missed(codes, batch.values),
         }
 
-    def _values_missed(self, codes: Tensor, values: Tensor) -> Tensor:
-        """Mean square error [B] of the values that codes [B, codes, width] tell; 0 where none are known."""
+    def _values_missed(self, codes: Tensor, values: Tensor) -> dict[str, Tensor]:
+        """Mean square errors [B] of the values that codes [B, codes, width] tell, and of the wrist's that spies tell.
+
+        0 where none are known. The spies' gradient reaches the encoder the other way round.
+        """
         told = torch.cat([to(codes[:, i]) for i, to in enumerate(self.values)], dim=1).view(values.shape)
-        known = values.isfinite()
-        miss = torch.where(known, told - values.nan_to_num(), 0.0)
-        return (miss**2).sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(min=1)
+        missed = {"values": _known_error(told, values)}
+        turned = _Turned.apply(codes, FOREIGN)
+        spied = [_known_error(spy(turned[:, i])[:, None], values[:, :1]) for i, spy in enumerate(self.spies, 1)]
+        missed["spied"] = torch.stack([*spied, torch.zeros_like(missed["values"])]).sum(dim=0)
+        return missed
 
 
 class _Turned(torch.autograd.Function):
     """Hands on a tensor, and its gradient the other way round: what pleases the critic displeases the decoders."""
 
     @staticmethod
-    def forward(context, x: Tensor) -> Tensor:
+    def forward(context, x: Tensor, weight: float) -> Tensor:
+        context.weight = weight
         return x.view_as(x)
 
     @staticmethod
-    def backward(context, gradient: Tensor) -> Tensor:
-        return -CRITICISM * gradient
+    def backward(context, gradient: Tensor) -> tuple[Tensor, None]:
+        return -context.weight * gradient, None
+
+
+def _known_error(told: Tensor, values: Tensor) -> Tensor:
+    """Mean square error [B] where values [B, parts, VALUES] are known, 0 where none are."""
+    known = values.isfinite()
+    miss = torch.where(known, told - values.nan_to_num(), 0.0)
+    return (miss**2).sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(min=1)
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
