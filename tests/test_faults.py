@@ -40,7 +40,7 @@ STEPS = {
     "sys.meta_path.insert(0, types.SimpleNamespace(find_spec=find))",
     "reading": "import s2c_blender.generate as g; g.read_midi = hang",
     "reading sound": "import s2c_blender.audio.read as r; r._collect = hang",
-    "listening": "import s2c_blender.audio.transcribe as t; t.transcribe = hang",
+    "listening": "import s2c_blender.audio.transcribe as t; t.hear = hang",
     "imagining": "import s2c_blender.generate as g; g._model = lambda job: True; g.make_prior = hang",
     "playing": "import s2c_blender.pianist; sys.modules['s2c_blender.pianist.perform'].Player.solve = hang",
     "writing": "import numpy as np; real = np.savez_compressed\n"
