@@ -18,10 +18,11 @@ from pathlib import Path
 
 import torch
 
+from ..core.notes import LEFT
 from ..errors import UserError
 from ..outputs import check_room
 from .config import CausalBias, ModelConfig
-from .encoders import features_width, local_hubert, one_line
+from .encoders import local_hubert, one_line
 from .position import PositionNet
 from .release_config import HUBERT, Arguments, Shapes, incomplete, release_config, schedule_buffers
 from .release_files import find_release
@@ -106,7 +107,7 @@ def expected(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
         networks = {
             "position": PositionNet(config),
-            "gesture": GestureNet(config.gesture, features_width(config.audio)),
+            "gesture": GestureNet(config.gesture, config.audio, LEFT),  # the right one has the same
         }
     return {
         f"{prefix}.{name}": tuple(value.shape)

@@ -56,8 +56,8 @@ def save_model(
     folder cannot be written or holds something else.
     """
     with new_folder(folder) as part:
-        for hand, state in states.items():
-            write_hand(part, hand, state, half=half)
+        for hand in states:
+            write_hand(part, hand, states[hand], half=half)
         for path in copied:
             shutil.copyfile(path, part / path.name)
         write_config(part, config)
