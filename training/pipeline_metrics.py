@@ -25,9 +25,7 @@ LONGEST = 2.0  # s between two tones: after longer rests a hand starts when it l
 def at_30(motion: HandMotion, frames: int) -> Motion:
     """The first `frames` frames of a finished motion at 30 fps."""
     times = np.arange(frames) / FPS
-    hands = [motion.hand(side) for side in SIDES]
-    positions = [curves.sample(position, motion.fps, times) for position, _ in hands]
-    poses = [curves.rotvec(curves.sample_rotations(rotation, motion.fps, times)) for _, rotation in hands]
+    positions, poses = zip(*(motion.hand_at(side, times) for side in SIDES), strict=True)
     return Motion(np.stack(positions), np.stack(poses).reshape(2, frames, 48))
 
 

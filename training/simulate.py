@@ -42,7 +42,7 @@ from .performers import HELD_OUT, KNOWN, MIXED, styles_of
 FPS = 30  # PianoMotion10M's
 LONGEST = 46.0  # s of a piece in one clip: under a minute even at the slowest tempo, with the rests at its ends
 _FEWEST = 8  # notes that are worth a clip
-_MIXED = 0.5  # share of the train and valid clips whose hands are mixed part by part
+_MIXED_SHARE = 0.5  # share of the train and valid clips whose hands are mixed part by part
 _CYCLE = ("train",) * 12 + ("valid",) + ("train",) * 11 + ("test",)  # 92, 4 and 4 %, mixed from the first clips on
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -78,7 +78,7 @@ def plan(pieces: list[Piece], seed: int) -> Iterator[Task]:
         if split == "test":
             performer = str(rng.choice(HELD_OUT if rng.random() < 0.5 else KNOWN))
         else:
-            performer = MIXED if rng.random() < _MIXED else str(rng.choice(KNOWN))
+            performer = MIXED if rng.random() < _MIXED_SHARE else str(rng.choice(KNOWN))
         name = f"{performer}/{piece.name}/{number:06d}"
         score = piece.score.cut(start, stop - start)
         yield Task(name, split, performer, (seed, number), score, piece.name, round(start, 3))

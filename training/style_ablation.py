@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         clips = MotionData.load(given.data, "test", training.model).clips[:JUDGED]
 
         def named(folder: Path) -> dict[str, float]:
-            playing = Playing(Generator(folder), folder, SECONDS * FPS)
+            playing = Playing(Generator(folder), SECONDS * FPS)
             found = asked(playing, judge, clips, lambda line: None)["asked"]
             return {f"named: {part}": value for part, value in found.items()} | {"named": np.mean(list(found.values()))}
 

@@ -47,12 +47,11 @@ class Playing:
     """A model, and how long it plays the beginnings of clips."""
 
     generator: Generator
-    folder: Path
     frames: int
 
     def codes(self, told: dict) -> np.ndarray:
         """Codes of a style."""
-        return codes_of(told, self.folder, self.generator.config.audio.style)
+        return codes_of(told, self.generator.folder, self.generator.config.audio.style)
 
     def play(self, clip: Lesson, codes: np.ndarray | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Positions [2, N, 3] and poses [2, N, 48] of the clip's music."""
@@ -82,7 +81,7 @@ def report(
         judge, [(clip, clip.positions, clip.poses, performer_of(clip.name)) for clip in known]
     )
     tell(f"judges on the performers' own motion: {result['performers']}")
-    playing = Playing(generator, folder, round(seconds * FPS))
+    playing = Playing(generator, round(seconds * FPS))
     chosen = held_out[:: max(len(held_out) // clips, 1)][:clips]
     result |= asked(playing, judge, chosen, tell)
     result |= _swapped(playing, judge, chosen, seeds, tell)

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from ..core import curves, hand
+from ..core import hand
 from ..core.hand import FINGER_JOINTS, JOINTS
 from ..core.motion import HandMotion
 from ..core.timing import Clock
@@ -103,9 +103,7 @@ def measure(
     times = motion.keys[which, 1]
     ours = {}
     for side in pads:
-        position, rotation = motion.hand(side)
-        turned = curves.rotvec(curves.sample_rotations(rotation, motion.fps, times))
-        ours[side] = hand.forward_kinematics(curves.sample(position, motion.fps, times), turned, side == 0)[1]
+        ours[side] = hand.forward_kinematics(*motion.hand_at(side, times), side == 0)[1]
     before = scene.frame_current, scene.frame_subframe
     errors, off = np.zeros(len(which)), []
     try:

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from ..audio.midi import is_midi
-from ..core import curves
 from ..core.motion import HandMotion
 from ..core.style import told_by
 from ..errors import ENVIRONMENT, UserError
@@ -199,9 +198,7 @@ def _at_rate(motion: HandMotion, fps: float | None) -> HandMotion:
     times = np.arange(int(np.ceil(motion.duration * fps - 1e-6)) + 1) / fps
     arrays = {}
     for side, name in enumerate(("left", "right")):
-        position, rotation = motion.hand(side)
-        arrays[f"{name}_position"] = curves.sample(position, motion.fps, times)
-        arrays[f"{name}_rotation"] = curves.rotvec(curves.sample_rotations(rotation, motion.fps, times))
+        arrays[f"{name}_position"], arrays[f"{name}_rotation"] = motion.hand_at(side, times)
     return replace(motion, fps=fps, **arrays)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import curves
 from .notes import NOTE
 
 # What reading a damaged .npz may raise; RuntimeError: of compressions that zipfile does not know.
@@ -47,6 +48,12 @@ class HandMotion:
         if index:
             return self.right_position, self.right_rotation
         return self.left_position, self.left_rotation
+
+    def hand_at(self, index: int, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same of hand `index` at `times` [T] s, by cubics through the frames."""
+        position, rotation = self.hand(index)
+        turned = curves.rotvec(curves.sample_rotations(rotation, self.fps, times))
+        return curves.sample(position, self.fps, times), turned
 
     def save(self, path: str | Path) -> None:
         """Write the .npz atomically: a reader sees the whole file or none."""

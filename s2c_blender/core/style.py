@@ -53,6 +53,7 @@ class Style:
 
 
 PARTS = tuple(field.name for field in fields(Style))
+FINGERS_OF = {"thumb": [0], "index_middle": [1, 2], "ring_little": [3, 4]}  # thumb .. little finger
 # What mixing and strengthening may lead to, in the order of the fields: beyond it hands break or keys are missed.
 _FINGER_LIMITS = np.array([[0, 40], [2, 70], [3, 30], [0, 24], [0, 18], [5, 26], [50, 130], [18, 60], [0, 0.6]])
 _WRIST_LIMITS = np.array([[36, 106], [-10, 14], [-2, 10], [0, 18], [0, 15], [0, 24], [0.18, 0.4], [0.3, 0.8], [0, 0.6]])

@@ -3,18 +3,16 @@
 """The parts of a hand that have styles of their own (DESIGN section 6), as channels of what the networks move."""
 
 from ..core.hand import FINGER_JOINTS
-from ..core.style import PARTS
+from ..core.style import FINGERS_OF, PARTS
 from .config import StyleConfig
 
-_FINGERS = {"wrist": [], "thumb": [0], "index_middle": [1, 2], "ring_little": [3, 4]}
 WRIST = 48  # first of the three channels after the poses' that tell where the wrist is
 
 # part -> its channels among 48 of the pose, and for the wrist three of its position
-CHANNELS: dict[str, list[int]] = {
-    part: [3 * int(joint) + axis for finger in _FINGERS[part] for joint in FINGER_JOINTS[finger] for axis in range(3)]
-    for part in PARTS
+CHANNELS: dict[str, list[int]] = {"wrist": [0, 1, 2, WRIST, WRIST + 1, WRIST + 2]} | {
+    part: [3 * int(joint) + axis for joint in FINGER_JOINTS[fingers].ravel() for axis in range(3)]
+    for part, fingers in FINGERS_OF.items()
 }
-CHANNELS["wrist"] = [0, 1, 2, WRIST, WRIST + 1, WRIST + 2]
 
 
 def codes_of(style: StyleConfig) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core import curves, metrics
+from ..core import metrics
 from ..core.hand import forward_kinematics
 from ..core.motion import UNREADABLE, HandMotion
 from ..core.notes import LEFT, NOTE, RIGHT, Score, make_notes
@@ -163,11 +163,7 @@ def _silu(x: np.ndarray) -> np.ndarray:
 def at_30(motion: HandMotion) -> HandMotion:
     """The motion at the model's rate, without its notes."""
     times = np.arange(int(motion.duration * FPS + 1e-6) + 1) / FPS
-    hands = []
-    for side in (LEFT, RIGHT):
-        position, rotation = motion.hand(side)
-        quaternions = curves.sample_rotations(rotation, motion.fps, times)
-        hands += [curves.sample(position, motion.fps, times), curves.rotvec(quaternions)]
+    hands = *motion.hand_at(LEFT, times), *motion.hand_at(RIGHT, times)
     return HandMotion(FPS, *hands, np.zeros(0, NOTE), np.zeros((0, 4)), np.zeros((0, 2)))
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..core import curves
 from ..core.chance import Whim
 from ..core.edit import Pins, Span
 from ..core.hand import forward_kinematics
@@ -231,9 +230,5 @@ def _differs(new: np.ndarray, old: np.ndarray) -> np.ndarray:
 
 def _resampled(prior: HandMotion, fps: float, times: np.ndarray) -> HandMotion:
     """A motion read at `times` [T] s of it, `fps` a second."""
-    hands = []
-    for side in (LEFT, RIGHT):
-        position, rotation = prior.hand(side)
-        hands.append(curves.sample(position, prior.fps, times))
-        hands.append(curves.rotvec(curves.sample_rotations(rotation, prior.fps, times)))
+    hands = *prior.hand_at(LEFT, times), *prior.hand_at(RIGHT, times)
     return HandMotion(fps, *hands, prior.notes[:0], np.zeros((0, 4)), np.zeros((0, 2)))

@@ -18,7 +18,7 @@ from ..core import hand as hand_model
 from ..core import keyboard, metrics
 from ..core.motion import HandMotion
 from ..core.notes import LEFT, RIGHT
-from ..core.style import PARTS, Style, styled
+from ..core.style import FINGERS_OF, PARTS, Style, styled
 from ..errors import UserError
 from . import kinematics
 
@@ -26,7 +26,6 @@ LEARNED = Path(__file__).with_name("likeness.json")
 SHORTEST = 2.0  # s of motion in which a style can be seen
 SLOWEST = 12.0  # frames a second
 FEWEST = 4  # strokes of a hand
-_FINGERS = {"thumb": [0], "index_middle": [1, 2], "ring_little": [3, 4]}
 _BEFORE = 0.4  # s before a stroke in which its finger is highest
 
 
@@ -80,7 +79,7 @@ def look(motion: HandMotion, side: int) -> dict[str, np.ndarray] | None:
     q, _ = kinematics.from_motion(position, rotation)
     tempo = np.log(len(frames) / max((end - begin) / fps, 0.5))
     seen = {"wrist": np.append(_wrist(q, frames, begin, end, fps), tempo)}
-    for part, fingers in _FINGERS.items():
+    for part, fingers in FINGERS_OF.items():
         seen[part] = np.append(_fingers(q, pads, strokes, fingers, begin, end, fps), tempo)
     return seen
 

@@ -3,6 +3,7 @@
 """Training of the style encoder, and models that learn with its codes."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
@@ -14,6 +15,7 @@ from s2c_blender.core.notes import RIGHT, Score, make_notes
 from s2c_blender.core.style import PARTS
 from s2c_blender.core.style import PERFORMERS as MANNERS
 from s2c_blender.errors import BAD_ARGUMENTS, UserError
+from s2c_blender.model.config import StyleConfig
 from s2c_blender.model.features import Recording
 from s2c_blender.model.generator import Generator
 from s2c_blender.model.seen import MOTION, SEEN, segments
@@ -25,7 +27,7 @@ from training.dataset import ANONYMOUS, SOME_PARTS, MotionData
 from training.processes import Place
 from training.settings import read_training
 from training.style_data import PieceData, codes_of_clip, piece, trained_encoder
-from training.style_vae import VALUES, StyleStage, as_values
+from training.style_vae import FOREIGN, VALUES, StyleStage, as_values
 
 STYLED = {
     "model": {
@@ -167,23 +169,67 @@ def test_a_training_of_styles_that_has_not_ended_is_told(styles, data, config, t
         run("positions", config, data, tmp_path / "positions", styles=tmp_path / "styles")
 
 
-def test_the_encoder_learns_what_two_pieces_of_a_clip_share(data, config):
-    """Clips that differ in one posture only: after some steps their codes tell which is which."""
-    model = read_training(config).model
+def learned(pieces: PieceData, model, steps: int) -> StyleStage:
+    """A stage after some steps."""
+    torch.manual_seed(0)
     stage = StyleStage(model.audio.style)
-    clips = MotionData.load(data, "train", model)
-    pieces = PieceData(clips)
     stage.begin_from(*pieces.usual())
     optimiser = torch.optim.AdamW([v for v in stage.parameters() if v.requires_grad], 3e-3)
-    torch.manual_seed(0)
-    first = stage.validate([pieces.windows(16)], model)
-    for step in range(60):
-        loss = stage(pieces.batch(step, 8)).sum()
+    for step in range(steps):
+        loss = stage(pieces.batch(step, 12)).sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    last = stage.validate([pieces.windows(16)], model)
-    assert last["motion"] < 0.8 * first["motion"]
+    return stage
+
+
+@pytest.fixture(scope="module")
+def postures(data, config) -> MotionData:
+    """The same music by hands whose fingers have three postures: neither notes nor wrists tell which."""
+    rng = np.random.default_rng(0)
+    motion = MotionData.load(data, "train", read_training(config).model)
+    offsets = np.pad(rng.normal(0, 0.5, (3, 45)), ((0, 0), (3, 0))).astype(np.float32)
+    clip = motion.clips[0]
+    clips = [dataclasses.replace(clip, poses=clip.poses + offset) for offset in offsets]
+    return dataclasses.replace(motion, clips=clips)
+
+
+def test_codes_of_the_same_clip_restore_its_motion_better_than_anothers(postures):
+    stage = learned(PieceData(postures), postures.config, 100)
+
+    def missed(shown: int, wanted: int) -> float:
+        seen = [stage.normal(torch.from_numpy(piece(postures.clips[n], 1, 0, 120))[None]) for n in (shown, wanted)]
+        with torch.no_grad():
+            made = stage.decode(seen[1], stage.encoder.normalised(seen[0])[0])
+        return float((made - seen[1])[..., :MOTION].abs().mean())
+
+    own = np.mean([missed(n, n) for n in range(3)])
+    others = np.mean([missed(n, m) for n in range(3) for m in range(3) if n != m])
+    assert others > 1.5 * own
+
+
+def test_codes_learn_to_tell_values(postures):
+    values = [np.full((2, 4, VALUES), value, np.float32) for value in (-1.0, 0.0, 1.0)]
+    for of_clip in values:
+        of_clip[:, 0] = np.nan  # else fingers' codes would tell the wrist's, and spies would have them unlearn theirs
+    pieces = PieceData(postures, values)
+    stage = learned(pieces, postures.config, 100)
+    found = stage.validate([pieces.windows(24)], postures.config)["values"]
+    assert found < 0.3  # 0.67 for who answers with the mean
+
+
+def test_what_spies_gain_the_encoder_loses():
+    codes = torch.randn(3, 4, 3, requires_grad=True)
+    values = torch.randn(3, 4, VALUES)
+    torch.manual_seed(0)
+    stage = StyleStage(read_style())
+    stage._values_missed(codes, values)["spied"].sum().backward()
+    turned = codes.grad.clone()
+    assert not turned[:, 0].any() and turned[:, 1:].any()  # the wrist's own code may tell
+    codes.grad = None
+    told = sum(((spy(codes[:, i]) - values[:, 0]) ** 2).mean(dim=1).sum() for i, spy in enumerate(stage.spies, 1))
+    told.backward()
+    torch.testing.assert_close(turned, -FOREIGN * codes.grad)
 
 
 def test_what_is_decoded_has_the_change_that_belongs_to_it():
@@ -196,9 +242,7 @@ def test_what_is_decoded_has_the_change_that_belongs_to_it():
     np.testing.assert_allclose(raw[:, 1:-1, MOTION : 2 * MOTION], change[:, 1:-1], rtol=1e-3, atol=1e-3)
 
 
-def read_style():
-    from s2c_blender.model.config import StyleConfig
-
+def read_style() -> StyleConfig:
     return StyleConfig("parts", 3, 8)
 
 
