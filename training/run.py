@@ -12,13 +12,13 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parallel import DistributedDataParallel
 
 from s2c_blender.errors import CANCELLED, UserError
 from s2c_blender.model.config import ModelConfig
 from s2c_blender.model.weights import save_model
 from training import checkpoint
+from training.attention import plain
 from training.average import average_into, averaged
 from training.curves import Curves
 from training.dataset import Batch, MotionData, Steps
@@ -132,8 +132,7 @@ class Run:
         return torch.autocast(self.place.device.split(":")[0], torch.bfloat16, enabled=half)
 
     def _attention(self) -> AbstractContextManager:
-        """On processors PyTorch's fused attention is slower in bfloat16 than its parts, backwards three times."""
-        return sdpa_kernel(SDPBackend.MATH) if self.place.device == "cpu" else nullcontext()
+        return plain() if self.place.device == "cpu" else nullcontext()
 
     def validate(self, valid: Data) -> dict[str, float]:
         """Write the averaged model and measure it on the validation split."""
