@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from .schedule import Prediction, Weighting
+
 FPS = 30  # frames a second of everything inside the model
 FORMAT = 1  # of config.json
 GROUPS = 8  # of every GroupNorm of the U-Net
@@ -113,11 +115,11 @@ class DiffusionConfig:
 
     steps: int = 1000
     schedule: Literal["linear", "cosine"] = "cosine"
-    prediction: Literal["v", "x0", "noise"] = "v"
+    prediction: Prediction = "v"
     initial_noise: Literal["decoupled", "shared"] = "shared"  # paper: decoupled; released sampler: one for both hands
     velocity_weight: float = 0.0
     acceleration_weight: float = 0.0
-    weighting: Literal["snr", "even"] = "snr"  # of the steps in the loss: the release's, or all alike
+    weighting: Weighting = "snr"  # of the steps in the loss (Schedule.loss_weight): the release's
     clamp: float = 1.0  # while sampling, the clean motion stays within this: the release's poses are between -1 and 1
 
 

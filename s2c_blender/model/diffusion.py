@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The training side of the diffusion: noising, targets and losses (parity facts 6.2 and 6.4)."""
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,11 +18,10 @@ class Diffusion(nn.Module):
         super().__init__()
         self.config = config
         schedule = make_schedule(config.schedule, config.steps)
-        weight = schedule.loss_weight(config.prediction) if config.weighting == "snr" else np.ones(config.steps)
         for name, values in (
             ("signal", schedule.alpha_bar**0.5),
             ("noise", (1.0 - schedule.alpha_bar) ** 0.5),
-            ("weight", weight),
+            ("weight", schedule.loss_weight(config.prediction, config.weighting)),
         ):
             self.register_buffer(name, torch.from_numpy(values).float(), persistent=False)
 

@@ -8,6 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+Prediction = Literal["v", "x0", "noise"]  # what a network answers with
+Weighting = Literal["snr", "even", "detail"]  # of the steps in the loss
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -37,17 +40,25 @@ class Schedule:
         of_xt = (1.0 - self.alpha_bar_before) * np.sqrt(1.0 - self.betas) / (1.0 - self.alpha_bar)
         return of_x0, of_xt
 
-    def loss_weight(self, prediction: Literal["v", "x0", "noise"]) -> np.ndarray:
-        """Weight [T] of the training loss that makes all predictions equal to a plain loss on the noise."""
+    def loss_weight(self, prediction: Prediction, kind: Weighting = "snr") -> np.ndarray:
+        """Weight [T] of the training loss on what is predicted.
+
+        "snr": as of a plain loss on the noise, whatever is predicted. "even": all steps alike. "detail": as of a loss
+        on the clean motion whose weight is the signal-to-noise ratio, kept from 1 to 5: little noise counts more
+        than in "even", as in min-SNR weighting (Hang et al. 2023); what is made of noise alone counts the same.
+        """
         snr = self.alpha_bar / (1.0 - self.alpha_bar)
-        return {"v": snr / (snr + 1.0), "x0": snr, "noise": np.ones_like(snr)}[prediction]
+        if kind == "even":
+            return np.ones_like(snr)
+        of_noise = {"v": snr / (snr + 1.0), "x0": snr, "noise": np.ones_like(snr)}[prediction]
+        return of_noise if kind == "snr" else of_noise / snr * snr.clip(1.0, 5.0)
 
     def respaced(self, times: np.ndarray) -> "Schedule":
         """The same process seen only at `times` (increasing steps of this schedule)."""
         kept = self.alpha_bar[times]
         return Schedule(1.0 - kept / np.append(1.0, kept[:-1]))
 
-    def x0(self, prediction: Literal["v", "x0", "noise"], output: np.ndarray, x: np.ndarray, t: np.ndarray):
+    def x0(self, prediction: Prediction, output: np.ndarray, x: np.ndarray, t: np.ndarray):
         """The clean motion that `output` [B, ...] of the network means for noisy x [B, ...] at steps t [B]."""
         if prediction == "x0":
             return output
