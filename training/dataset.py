@@ -29,6 +29,8 @@ ONE_PIECE = 0.5  # share of windows of which the style is told as some seconds o
 LEAST_SPREAD = 0.02  # rad: channels that move less are not blown up to the size of the others
 REACH = 0.9  # of positions within (-1, 1), which the predictor's tanh only just reaches
 LEAST_REACH = 0.1  # m
+BEYOND = 0.15  # share of windows that begin before their clip or end after it, as the last window of a piece does ...
+FARTHEST = 0.6  # ... by at most this part of a window
 MARGIN = AHEAD + 1.0  # s of notes before and after a window that tell of its fingers, also when misheard
 
 
@@ -109,19 +111,25 @@ class MotionData:
     ) -> tuple[np.ndarray, ...]:
         """Heard, positions, poses and valid of the window at a place of all there are.
 
-        With an rng its notes have errors in `misheard` of the cases, and its style is told as `_told` says.
+        With an rng it may reach beyond its clip, where nothing is valid; its notes have errors in `misheard` of the
+        cases, and its style is told as `_told` says.
         """
         number, first = self.located(place)
         clip, frames = self.clips[number], self.config.window
+        if rng and rng.random() < BEYOND:
+            beyond = int(rng.integers(1, max(int(FARTHEST * frames), 1) + 1))
+            before = rng.random() < 0.5 and clip.samples is None  # sound begins with its clip
+            first = -beyond if before else len(clip) - frames + beyond
         score = near(clip.score, first / FPS - MARGIN, (first + frames) / FPS + MARGIN)
         if rng and rng.random() < misheard:
             score = mishear(score, rng)
         style = None
         if self.codes:
             style = self._told(number, first, rng) if rng else self.codes[number].mean(axis=1)
-        part = np.s_[:, first : first + frames]
         heard = window_input(self.config, Recording(score, clip.samples, style), first, frames)
-        return heard, clip.positions[part], clip.poses[part], clip.valid[part]
+        place = np.arange(first, first + frames)
+        part = place.clip(0, len(clip) - 1)
+        return heard, clip.positions[:, part], clip.poses[:, part], clip.valid[:, part] & (part == place)
 
     def _told(self, number: int, first: int, rng: np.random.Generator) -> np.ndarray | None:
         """Codes [2, parts, width] for a window of a clip: the clip's mean, or of a piece elsewhere in it, which says

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stage 1, one hand: what is heard -> audio features and the wrist's position (parity facts 3 and 4)."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -29,4 +31,8 @@ class PositionNet(nn.Module):
     def forward(self, window: Tensor) -> tuple[Tensor, Tensor]:
         """-> features [B, N, F] for the gesture network, position [B, N, 3] in (-1, 1) (scaled by FrameConfig)."""
         features = self.encoder(window, self.frames)
-        return features, torch.tanh(self.head(self.transformer(self.mapped(features))))
+        moved = self.transformer(self.mapped(features))
+        kind = moved.device.type
+        # Positions in bfloat16 would go in steps of millimetres, so in training the head keeps its weights' precision.
+        with torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext():
+            return features, torch.tanh(self.head(moved.to(self.head[0].weight.dtype)))

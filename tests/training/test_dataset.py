@@ -125,6 +125,24 @@ def test_a_batch_depends_on_seed_step_and_rank_only(folder):
     assert torch.equal(steps[1].heard, batch.heard)
 
 
+def test_some_windows_reach_beyond_their_clip(folder):
+    """Their other frames are the clip's own; what is beyond it is not learned from."""
+    data, _ = load(folder)
+    data = dataclasses.replace(data, clips=data.clips[:1])
+    valid = torch.cat([data.batch(step, 50).valid for step in range(4)])  # [200, 2, 32]
+    reaching = ~valid.all(dim=2).all(dim=1)
+    assert 0.05 < reaching.float().mean() < 0.3
+    assert (valid.sum(dim=2) >= 0.4 * valid.shape[2] - 1).all()
+    before, after = ~valid[:, 0, 0], ~valid[:, 0, -1]
+    assert before.any() and after.any() and not (before & after).any()
+    window, where = data.batch(0, 50), data.clips[0].positions
+    for row in np.flatnonzero(~window.valid[:, RIGHT, -1]):
+        frames = int(window.valid[row, RIGHT].sum())
+        scale, offset = (np.array(v) for v in (data.config.frame.position_scale, data.config.frame.position_offset))
+        found = window.positions[row, RIGHT, :frames].numpy() * scale + offset
+        np.testing.assert_allclose(found, where[RIGHT, -frames:], atol=1e-5)
+
+
 def test_misheard_notes_leave_the_motion_as_it_is(folder):
     data, _ = load(folder)
     clean = data.batch(0, 1, misheard=0.0)
