@@ -62,7 +62,7 @@ def _listen(task: dict, backend: str) -> tuple[dict, float]:
 
 
 def _move(task: dict, backend: str) -> tuple[dict, float]:
-    score = fingered(_tune(GESTURES_S))
+    score, _ = fingered(_tune(GESTURES_S))
     generator = Generator(Path(task["model"]), device="cpu", backend=backend)
     positions, poses = generator.generate(Recording(score), GESTURES_S * 30, seed=1)
     return {"positions": positions, "poses": poses}, GESTURES_S

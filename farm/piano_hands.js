@@ -37,6 +37,14 @@ const JOB_TYPE = {
             description: "Another seed, another performance",
         },
         {
+            key: "generator", type: "string", choices: ["model", "pianist"], default: "model", visible: "submission",
+            description: "Who imagines the motion: the gesture model, or the pianist",
+        },
+        {
+            key: "style", type: "string", default: "classical", visible: "submission",
+            description: "Which performer plays",
+        },
+        {
             key: "render_preset", type: "string", choices: ["draft", "preview", "final"], default: "preview",
             visible: "submission", description: "Engine, resolution and samples",
         },
@@ -50,6 +58,8 @@ function compileJob(job) {
     const generate = pianoHands("generate", [
         "--audio=" + settings.recording,
         "--seed=" + settings.seed,
+        "--generator=" + settings.generator,
+        "--style=" + settings.style,
         "--motion=" + files + ".npz",
     ]);
     job.addTask(generate);

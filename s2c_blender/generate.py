@@ -23,9 +23,10 @@ from .core.notes import UNKNOWN, Score
 from .core.style import hands as style_hands
 from .errors import BAD_ARGUMENTS, ENVIRONMENT, UserError
 from .job import Job
-from .model.prior import BUNDLED, Prepared, Request, make_prior, prepare
+from .model.prior import Prepared, Request, make_prior, prepare
+from .model.weights import BUNDLED
 from .outputs import one_sentence
-from .pianist import Performer, Report, fingered, perform, reperform
+from .pianist import TAIL, Performer, Report, fingered, perform, reperform
 
 LEAD_IN = 3.0  # s before and after a part that is made anew, for which the model imagines the motion, too
 EDGE = 0.3  # s from the ends of such a part within which a pose set by hand changes what lies outside, too
@@ -65,10 +66,14 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
         if job.midi:
             with one_sentence(Path(job.midi)):
                 write_midi(score, job.midi)
-        prior = None
+        prior, to_play, left_out = None, score, None
         if model:
             with timer.stage("imagining") as progress:
-                prior, told = make_prior(model, fingered(score), length, sound, job.seed, job.creativity, progress)
+                to_play, left_out = fingered(score)
+                lasting = to_play.end + TAIL
+                prior, told = make_prior(model, to_play, lasting, sound, job.seed, job.creativity, progress)
+            if not model.knows_fingers:  # then the fingers are those that its motion is best for
+                to_play, left_out = score, None
             warnings += told
             runtimes["imagining"] = runtime(model.backend)
         del sound  # three hours of it are two gigabytes
@@ -78,12 +83,13 @@ def generate(job: Job, on_progress: Progress | None = None, on_motion: Growing |
 
         with timer.stage("playing") as progress:
             motion, played = perform(
-                score,
+                to_play,
                 prior=prior,
                 performer=performer,
                 fps=job.fps,
                 seed=job.seed,
                 creativity=job.creativity,
+                report=left_out,
                 on_progress=progress,
                 on_motion=grown if on_motion else None,
             )
@@ -184,6 +190,7 @@ def _regenerate(job: Job, on_progress: Progress | None) -> Result:
                     seed=job.seed,
                     creativity=job.creativity,
                     hands_free=not motion.meta.get("hands_given", True),
+                    refinger=keep or not (prior and model.knows_fingers),
                     keep=keep,
                     on_progress=lambda fraction, n=n: progress((n + fraction) / len(spans)),
                 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 Generator = Literal["model", "pianist"]
-GENERATOR: Generator = "pianist"  # the default, until the gesture model that comes with the extension is trained
+GENERATOR: Generator = "model"  # the default: the gesture model that comes with the extension
 
 
 def knows_styles(model: str | None) -> bool:
@@ -15,11 +15,6 @@ def knows_styles(model: str | None) -> bool:
     of it. Quick."""
     folder = Path(model) if model else Path(__file__).parent / "model" / "bundled"
     return (folder / "performers.json").is_file()
-
-
-def usual_generator(model: str | None) -> Generator:
-    """Who imagines the motion where nothing is said: a gesture model where a folder is named, else GENERATOR."""
-    return "model" if model else GENERATOR
 
 
 @dataclass
@@ -38,7 +33,7 @@ class Job:
     creativity: float = 1.0  # 0: every seed gives the same take, 1: takes differ as much as the model's do
     style: dict | None = None  # how the hands move, in the terms of core.style.hands; None: as usual
     style_weight: float = 1.0  # of the gesture model: how far it goes from nobody's style to this one
-    generator: Generator | None = None  # None: the usual one; who imagines the motion; the pianist plays it either way
+    generator: Generator = GENERATOR  # who imagines the motion; the pianist plays it either way
     device: str = "auto"  # "auto", "cpu", "cuda", "mps": where the networks run
     backend: str = "auto"  # "auto", "torch", "onnx": what runs them; audio.device chooses
     fps: float = 60.0  # rate of the motion; scenes resample it to their own
@@ -53,9 +48,6 @@ class Job:
     previous: str | None = None  # HandMotion .npz of which a part is made anew
     again: tuple[float, float] | None = None  # first and last second of that part, in the motion's time
     pins: str | None = None  # core.edit.Pins .npz: poses set by hand that stay as they are
-
-    def __post_init__(self):
-        self.generator = self.generator or usual_generator(self.model)
 
 
 @dataclass

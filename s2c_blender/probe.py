@@ -22,7 +22,7 @@ def look(wanted: Look) -> dict:
 
     python, executable; packages: name -> {"version"} or {"error"} with why it cannot be loaded; computes: backend ->
     where networks can run; transcribers: backend -> its network's files; chosen, transcribers' values and model are
-    {"told"} or {"error"} in a sentence each.
+    {"told"} or {"error"} in a sentence each; reads_notes: whether the model can play from notes alone.
     """
     packages = {name: _package(name) for name in PACKAGES}
     return {
@@ -33,6 +33,7 @@ def look(wanted: Look) -> dict:
         "chosen": _told(lambda: _chosen(wanted)),
         "transcribers": _transcribers(packages),
         "model": _told(lambda: _model(wanted)),
+        "reads_notes": _reads_notes(wanted),
     }
 
 
@@ -113,14 +114,24 @@ def _whole(path: Path, expected: str | None) -> str:
 
 def _model(wanted: Look) -> str:
     from .model.config import FPS
-    from .model.prior import BUNDLED, Request, prepare
+    from .model.prior import Request, prepare
+    from .model.weights import BUNDLED
 
     folder = Path(wanted.model) if wanted.model else BUNDLED
-    if not wanted.model and not folder.exists():
-        return "none bundled and none chosen; the pianist imagines the motion itself"
     prepared = prepare(Request(folder, device=wanted.device, backend=wanted.backend), has_sound=True)
+    built = [path for path in sorted(folder.glob("*.onnx")) if _noted(path)]
+    whole = "".join(f"; {_whole(path, _noted(path))}" for path in built)
     size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-    return f"{folder}, {size / 1e6:.0f} MB, {prepared.config.audio.encoder} features, {FPS:g} frames a second"
+    return f"{folder}, {size / 1e6:.0f} MB, {prepared.config.audio.encoder} features, {FPS:g} frames a second{whole}"
+
+
+def _reads_notes(wanted: Look) -> bool:
+    try:
+        from .model.weights import BUNDLED, read_config
+
+        return read_config(Path(wanted.model) if wanted.model else BUNDLED).audio.encoder == "notes"
+    except (UserError, ImportError):  # `_model` tells
+        return False
 
 
 def _told(work) -> dict:

@@ -85,14 +85,21 @@ def check(
             seen = follow("the worker's Python", 0.1, 0.3, Look(device, backend, model))
         except UserError as error:
             return [*findings, Finding("worker", False, str(error), "Correct the interpreter, or leave it empty.")]
-        findings += _worker(seen)
+        findings += _worker(seen, model)
         if any(not finding.ok for finding in findings if finding.name == "packages"):
             return findings
-        tests = [("notes", _notes(folder), 0.3, 0.5)]
-        if seen["transcribers"].keys() & seen["computes"].keys():
-            tests.append(("sound", _sound(folder), 0.5, 1.0))
-        for what, source, first, last in tests:
-            job = Job(str(source), generator="pianist", device=device, backend=backend)
+        # The model plays once, if it is there and can do so without sound.
+        imagines = "model" if "told" in seen["model"] and seen["reads_notes"] else "pianist"
+        try:
+            tests = [("notes", _notes(folder), imagines, 0.3, 0.5)]
+            if seen["transcribers"].keys() & seen["computes"].keys():
+                tests.append(("sound", _sound(folder), "pianist", 0.5, 1.0))
+        except OSError as error:
+            told = f"Nothing can be written to {folder.parent} ({error.strerror or error})."
+            return [*findings, Finding("temporary files", False, told, "Free some space there, and repeat the check.")]
+        for what, source, generator, first, last in tests:
+            chosen = model if generator == "model" else None
+            job = Job(str(source), generator=generator, device=device, backend=backend, model=chosen)
             findings.append(_played(what, partial(follow, f"playing {what}", first, last, job), folder / "motion.npz"))
     tell("done", 1.0)
     return findings
@@ -144,8 +151,8 @@ def _disk(folder: Path, cache: Path | None) -> list[Finding]:
     return findings
 
 
-def _worker(seen: dict) -> list[Finding]:
-    """What a look at the worker's Python found (probe.look)."""
+def _worker(seen: dict, model: str | None = None) -> list[Finding]:
+    """What a look at the worker's Python found (probe.look); `model`: the folder of the one that was chosen, if any."""
     packages = seen["packages"]
     findings = [Finding("worker", True, f"Python {seen['python']}, {seen['executable']}.")]
     missing = [f"{name} ({packages[name]['error']})" for name in NEEDED if "error" in packages[name]]
@@ -170,7 +177,8 @@ def _worker(seen: dict) -> list[Finding]:
         findings.append(Finding("transcriber", False, told, cure))
     for backend, found in seen["transcribers"].items():
         findings.append(_told(f"transcriber ({backend})", found, AGAIN))
-    return [*findings, _told("gesture model", seen["model"], "Choose another model folder, or leave it empty.")]
+    cure = "Choose another model folder, or leave it empty." if model else f"{AGAIN} Or choose the generator Pianist."
+    return [*findings, _told("gesture model", seen["model"], cure)]
 
 
 def _told(name: str, found: dict, cure: str) -> Finding:

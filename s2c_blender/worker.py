@@ -383,9 +383,19 @@ def main(temporary: str) -> None:
         except BaseException:
             traceback.print_exc()
             os._exit(1)  # at a usual exit Python would wait for the thread that listens
-        gc.collect()
+        _give_back()
         if orders.empty():
             _get_ready(order)
+
+
+def _give_back() -> None:
+    """Memory that no job needs any more, a graphics card's, too: Blender renders with it."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    elif torch and torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def _get_ready(order: dict) -> None:
@@ -431,6 +441,11 @@ def _work(order: dict, answer: Callable[[dict], None]) -> dict:
         from .outputs import write_failed
 
         return {"error": write_failed(error.filename, error), "exit_code": ENVIRONMENT}
+    except Exception as error:  # what packages and drivers raise is up to them
+        traceback.print_exc()
+        reason = " ".join(str(error).split())[:200] or "no reason is told"
+        cure = "choose the device cpu (Processor), or report this with the log"
+        return {"error": f"The work failed ({type(error).__name__}: {reason}): {cure}.", "exit_code": ENVIRONMENT}
 
 
 def _listen(orders: "queue.SimpleQueue[dict]", temporary: str) -> None:

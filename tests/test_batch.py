@@ -24,6 +24,7 @@ from s2c_blender.core.notes import Score, make_notes
 from s2c_blender.errors import UserError
 
 REPO = Path(__file__).parents[1]
+PIANIST = ("--generator", "pianist")  # quick
 
 # Stands for a job's process: what it does is said by the recording's name.
 STAND_IN = """
@@ -289,7 +290,7 @@ def test_twenty_files_one_corrupt_one_silent_and_a_kill(songs, tmp_path):
         silent.setparams((1, 2, 16000, 16000, "NONE", ""))
         silent.writeframes(bytes(32000))
     out = tmp_path / "out"
-    words = ("--batch", songs, "--out-dir", out, "--kinds", "motion", "--workers", 2, "--generator", "pianist")
+    words = ("--batch", songs, "--out-dir", out, "--kinds", "motion", "--workers", 2, *PIANIST)
     words += ("--cache", tmp_path / "cache")
     first = started(*words)
     ended = [json.loads(first.stdout.readline()) for _ in range(8)]
@@ -345,7 +346,7 @@ def test_cancelled(songs, tmp_path):
     for name in ("a", "b", "c"):
         long_song(songs / f"{name}.mid")
     out = tmp_path / "out"
-    process = started("--batch", songs, "--out-dir", out, "--kinds", "motion", "--workers", 2)
+    process = started("--batch", songs, "--out-dir", out, "--kinds", "motion", "--workers", 2, *PIANIST)
     until_playing(process)
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=60)
@@ -373,7 +374,7 @@ def test_killed_in_blender(songs, blender, tmp_path):
     """SIGKILL to a batch in Blender: the job's Blender and its worker end, and clean up."""
     long_song(songs / "long.mid")
     (tmp_path / "tmp").mkdir()
-    words = [blender, "-b", "--command", "piano_hands", "--batch", songs, "--out-dir", tmp_path / "out"]
+    words = [blender, "-b", "--command", "piano_hands", "--batch", songs, "--out-dir", tmp_path / "out", *PIANIST]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(words, env=os.environ | {"TMPDIR": str(tmp_path / "tmp")}, **pipes)
     until_playing(process)

@@ -30,7 +30,7 @@ def named(findings: list[Finding], name: str) -> Finding:
 def test_all_is_well(tmp_path, monkeypatch):
     """The real thing, without listening to sound, which takes long where the processor is slow."""
     look = self_check._worker
-    monkeypatch.setattr(self_check, "_worker", lambda seen: look(seen) + [seen["transcribers"].clear()][:0])
+    monkeypatch.setattr(self_check, "_worker", lambda seen, model: look(seen) + [seen["transcribers"].clear()][:0])
     told = []
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "entry.npz").write_bytes(bytes(500_000))
@@ -68,7 +68,7 @@ def test_cancelled(tmp_path):
         ("device", {"chosen": {"error": "PyTorch finds no device."}}, "finds no device", "another backend or device"),
         ("transcriber", {"computes": {}}, "Recordings cannot be heard", "install PyTorch"),
         ("transcriber (onnx)", {"transcribers": {"onnx": {"error": "It is damaged."}}}, "damaged", "zip again"),
-        ("gesture model", {"model": {"error": "x holds no model."}}, "holds no model", "another model folder"),
+        ("gesture model", {"model": {"error": "x holds no model."}}, "holds no model", "generator Pianist"),
     ],
 )
 def test_problems_of_the_worker(name, seen, told, cure):
@@ -79,6 +79,21 @@ def test_problems_of_the_worker(name, seen, told, cure):
     assert told in found.told
     assert cure in found.cure
     assert str(found).startswith("PROBLEM: ")
+
+
+def test_a_chosen_model_that_cannot_be_used():
+    found = named(self_check._worker(SEEN | {"model": {"error": "x holds no model."}}, "x"), "gesture model")
+    assert "another model folder" in found.cure
+
+
+def test_a_full_disk_leaves_what_was_found(tmp_path, monkeypatch):
+    def full(folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(self_check, "_notes", full)
+    findings = check()
+    assert "No space left" in named(findings, "temporary files").told
+    assert named(findings, "versions").ok and named(findings, "worker").ok
 
 
 def test_an_interpreter_that_is_none(tmp_path):

@@ -123,8 +123,9 @@ def wheels(target: Target) -> list[Path]:
 def export_networks() -> None:
     """Write the networks as ONNX files, which are not in git, where they are missing or out of date."""
     quietly([MAIN.python, "-m", "tools.onnx_export"], LOG)
-    if BUNDLED_MODEL.exists():
-        quietly([MAIN.python, "-m", "tools.onnx_export", BUNDLED_MODEL], LOG)
+    if not (BUNDLED_MODEL / "config.json").is_file():
+        raise StepFailed(f"{shown(BUNDLED_MODEL)} has no gesture model, without which the extension does not play.")
+    quietly([MAIN.python, "-m", "tools.onnx_export", BUNDLED_MODEL], LOG)
 
 
 def stage(target: Target, folder: Path) -> None:

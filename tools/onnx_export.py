@@ -38,7 +38,7 @@ from s2c_blender.model.features import notes_width
 from s2c_blender.model.hands import Condition
 from s2c_blender.model.networks import TorchNetworks
 from s2c_blender.model.onnx_networks import OnnxNetworks, configured, files
-from s2c_blender.model.weights import HANDS, read_config
+from s2c_blender.model.weights import CONFIG, HANDS, read_config
 
 if TYPE_CHECKING:
     import onnx
@@ -367,7 +367,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("models", nargs="*", type=Path, metavar="MODEL FOLDER")
     parser.add_argument("--force", action="store_true", help="also what is up to date")
     given = parser.parse_args(arguments)
-    jobs = [(folder, files(folder), [folder / f"{hand}.safetensors" for hand in HANDS]) for folder in given.models]
+    jobs = [
+        (folder, files(folder), [folder / CONFIG, *(folder / f"{hand}.safetensors" for hand in HANDS)])
+        for folder in given.models
+    ]
     weights = Path(str(resources.files("transkun") / "pretrained" / "2.0.pt"))
     try:
         for folder, paths, sources in jobs or [(None, [onnx_network.HEARS, onnx_network.DESCRIBES], [weights])]:

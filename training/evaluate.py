@@ -47,6 +47,7 @@ def evaluate(
     seconds: float | None = 24.0,
     pipeline: bool = False,
     in_style: bool = False,
+    unlabelled: bool = False,
     autoencoder: Path | None = AUTOENCODER,
     tell: Callable[[str], None] = lambda line: None,
 ) -> dict:
@@ -54,8 +55,8 @@ def evaluate(
 
     `clips`: how many at most, None for all; `seconds`: of each from its beginning, None for the whole clip;
     `in_style`: models that know styles play in the performer's, seen in another clip of theirs in the split, clips
-    without another one are left out; `autoencoder`: the folder of FID2's network, None to leave it out. `tell` hears a
-    line a clip and warnings.
+    without another one are left out; `unlabelled`: which hand plays what is not told, as of a recording; `autoencoder`:
+    the folder of FID2's network, None to leave it out. `tell` hears a line a clip and warnings.
     """
     generators = _generators(models)
     configs = [generator.config for generator in generators.values()]
@@ -72,7 +73,7 @@ def evaluate(
     skipped: dict[str, str] = {}
     for i, name in enumerate(names):
         try:
-            take = read_take(data, name, seconds, **needs)
+            take = read_take(data, name, seconds, **needs, unlabelled=unlabelled)
             if in_style:
                 take = _in_style(take, shown_beside(data, name, layout.read_split(data, split), seconds), generators)
         except UserError as error:
@@ -89,11 +90,12 @@ def evaluate(
         raise UserError(f"No clip of {split} in {data} could be used.{first}")
     real = [features_of(take.in_frame("piano"), encoder) for take in takes]
     with_first = [(name, next(iter(generators))) for name in list(generators)[1:]]
-    tables = [_table("Raw motion, before contacts", raw, with_first, real)]
+    pieces = [piece_of(take.name) for take in takes]
+    tables = [_table("Raw motion, before contacts", raw, with_first, real, pieces)]
     if pipeline:
         others = (PIANIST, STYLED) if in_style else (PIANIST,)
         pairs = with_first + [(name, other) for other in others for name in generators]
-        tables.append(_table("Finished motion, after contacts", finished, pairs, real))
+        tables.append(_table("Finished motion, after contacts", finished, pairs, real, pieces))
     return {
         "models": {name: str(folder) for name, folder in zip(generators, models, strict=True)},
         "data": str(data),
@@ -105,6 +107,7 @@ def evaluate(
         "notes": [
             f"Split {split} of {data}, {seeds} seeds.",
             *_notes(takes, configs, encoder),
+            *(["Which hand plays what is found, as in recordings."] if unlabelled else []),
             *(["Styles are the performers' own, seen in another clip of theirs."] if in_style else []),
             *([f"{len(skipped)} clips were left out; they are listed at the end."] if skipped else []),
         ],
@@ -131,15 +134,22 @@ def _generators(models: list[Path]) -> dict[str, Generator]:
     return {title: Generator(folder) for title, folder in zip(titles, models, strict=True)}
 
 
-def _table(title: str, scores: list[Scores], pairs: list[tuple[str, str]], real: list[np.ndarray]) -> Table:
+def _table(
+    title: str, scores: list[Scores], pairs: list[tuple[str, str]], real: list[np.ndarray], pieces: list[str]
+) -> Table:
     columns = [Column(name, [of_clip[name] for of_clip in scores]) for name in scores[0]]
-    return Table(title, [column for column in columns if column.names], pairs, real)
+    return Table(title, [column for column in columns if column.names], pairs, real, pieces)
+
+
+def piece_of(name: str) -> str:
+    """The piece of a clip performer/piece/clip."""
+    return "/".join(name.split("/")[1:-1])
 
 
 def _notes(takes: list[Take], configs: list[ModelConfig], encoder: PoseEncoder | None) -> list[str]:
     """What must be known to read the tables, in a sentence each."""
     performers = sorted({take.name.split("/")[0] for take in takes})
-    pieces = {"/".join(take.name.split("/")[1:-1]) for take in takes}  # a piece may have several performers
+    pieces = {piece_of(take.name) for take in takes}  # a piece may have several performers
     count = sum(len(windows(take.truth)) for take in takes)
     frames = sum(len(take.truth) for take in takes)
     notes = [
@@ -182,6 +192,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pipeline", action="store_true", help="also after the contact stage (needs MIDI)")
     told = "in the performers' own style, seen in another clip of theirs, where a model knows styles"
     parser.add_argument("--in-style", action="store_true", help=told)
+    told = "which hand plays what is to be found, as in recordings"
+    parser.add_argument("--unlabelled", action="store_true", help=told)
     parser.add_argument("--autoencoder", type=Path, default=AUTOENCODER, metavar="DIR", help="of FID2")
     parser.add_argument("--threads", type=_count, metavar="N", help="of PyTorch")
     options = parser.parse_args(arguments)
@@ -199,6 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
             seconds=options.seconds,
             pipeline=options.pipeline,
             in_style=options.in_style,
+            unlabelled=options.unlabelled,
             autoencoder=options.autoencoder,
             tell=lambda line: print(line, file=sys.stderr, flush=True),
         )

@@ -72,7 +72,7 @@ def _converted(root: Path, name: str, kind: str, warn: Warn) -> Lesson:
         motion = in_piano(motion, camera)
         score = fingered_by(motion, score)
     else:
-        score = fingered(score)  # the motion does not show them without a keyboard
+        score, _ = fingered(score)  # the motion does not show them without a keyboard
     return Lesson(motion.positions.astype(np.float32), motion.poses.astype(np.float32), name, clip.valid, score)
 
 

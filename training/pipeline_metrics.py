@@ -80,7 +80,7 @@ def wrist_leads(position: np.ndarray, onsets: np.ndarray) -> np.ndarray:
     for before, now in zip(onsets[:-1], onsets[1:], strict=True):
         if now >= len(position) or now - before > LONGEST * FPS:
             continue
-        way = np.linalg.norm(position[before : now + 1] - position[before], axis=1)
+        way = np.linalg.norm(position[before : now + 1, :2] - position[before, :2], axis=1)  # a bounce is no way
         if way[-1] >= MOVES:
             leads.append((now - before - np.argmax(way > STARTED * way[-1])) / FPS)
     return np.array(leads)

@@ -13,7 +13,8 @@ from s2c_blender.model.config import FPS
 from s2c_blender.model.generator import Generator, Sampling
 from s2c_blender.model.mano import neutral
 from s2c_blender.model.prior import in_piano_frame
-from s2c_blender.pianist import Performer, perform
+from s2c_blender.model.style_codes import codes_of
+from s2c_blender.pianist import TAIL, Performer, Report, perform
 
 from . import pipeline_metrics, raw_metrics
 from .clips import Motion
@@ -45,10 +46,17 @@ def features_of(motion: Motion | None, encoder: PoseEncoder | None) -> np.ndarra
 
 
 def imagine(name: str, generator: Generator, take: Take, seed: int) -> tuple[Motion, float]:
-    """A model's raw motion of a clip in its own frame, and the seconds it took; UserError when the model is broken."""
-    recording = replace(take.recording, style=take.codes.get(name))
+    """A model's raw motion of a clip and TAIL after it in its own frame, and the seconds it took.
+
+    In the take's style; without one in that which the extension asks for, where the model knows styles. UserError when
+    the model is broken.
+    """
+    style, known = take.codes.get(name), generator.config.audio.style
+    if style is None and known.codes != "none":
+        style = codes_of({}, generator.folder, known)
+    recording = replace(take.recording, style=style)
     begin = time.perf_counter()
-    positions, poses = generator.generate(recording, len(take.truth), seed, Sampling())
+    positions, poses = generator.generate(recording, len(take.truth) + round(TAIL * FPS), seed, Sampling())
     if not (np.isfinite(positions).all() and np.isfinite(poses).all()):
         raise UserError(f"The model {name} answers with values that are no numbers: train it again.")
     return Motion(positions, poses), time.perf_counter() - begin
@@ -68,14 +76,17 @@ def finish(
 ) -> tuple[HandMotion, float]:
     """The contact stage after a model's raw motion, or the pianist without one; and the seconds it took.
 
-    `styled`: the pianist moves in the style that the performer shows in another clip, too.
+    Notes keep the fingers that the model was told, if it was. `styled`: the pianist moves in the style that the
+    performer shows in another clip, too.
     """
     performer = tuple(map(Performer.of, take.styles)) if styled else None
     begin = time.perf_counter()
-    prior = None
+    prior, score, report = None, take.score, None
     if generator and motion:
         prior, _ = in_piano_frame(generator.config, motion.positions, motion.poses, take.score, neutral())
-    played, _ = perform(take.score, prior=prior, performer=performer, fps=PLAYED_FPS, seed=seed)
+        if generator.config.audio.encoder == "notes":
+            score, report = take.fingered, Report()
+    played, _ = perform(score, prior=prior, performer=performer, fps=PLAYED_FPS, seed=seed, report=report)
     return played, time.perf_counter() - begin
 
 
@@ -118,10 +129,11 @@ def play(
     for name, generator in generators.items():
         kind = generator.config.frame.kind
         answers = [imagine(name, generator, take, seed) for seed in seeds]
-        scores = [score_raw(take, motion, kind, encoder) for motion, _ in answers]
+        within = [motion[: len(take.truth)] for motion, _ in answers]
+        scores = [score_raw(take, motion, kind, encoder) for motion in within]
         for score, (_, seconds) in zip(scores, answers, strict=True):
             score.figures["real_time"] = length, seconds
-        raw[name] = with_diversity(scores, [motion for motion, _ in answers])
+        raw[name] = with_diversity(scores, within)
         if pipeline:
             motions = [motion for motion, _ in answers]
             finished[name] = _finished(generator, take, motions, seeds, encoder, styled=take.styles is not None)

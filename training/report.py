@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the figures of clips and seeds to tables: means, spread over seeds, intervals over clips; JSON and Markdown."""
+"""From the figures of clips and seeds to tables: means, spread over seeds, intervals over pieces; JSON and Markdown."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -74,18 +74,19 @@ class Column:
         """Figures that are known of any performance."""
         return list(dict.fromkeys(name for clip in self.scores for score in clip for name in score.figures))
 
-    def ratios(self, clips: np.ndarray) -> dict[str, np.ndarray]:
-        """Every figure [D, S] over each of D draws of clips [D, n]: sum of sums over sum of counts."""
+    def ratios(self, draws: np.ndarray) -> dict[str, np.ndarray]:
+        """Every figure [D, S] over each of D draws, how often each clip is in it [D, clips]: sums over counts."""
         found = {}
         for name in self.names:
             pairs = np.array([[score.figures.get(name, (0.0, 0.0)) for score in clip] for clip in self.scores])
-            sums = pairs[clips].sum(axis=1)  # [D, S, 2]
+            sums = np.einsum("dc,csp->dsp", draws, pairs)
             with np.errstate(invalid="ignore", divide="ignore"):
                 found[name] = sums[..., 0] / sums[..., 1]
         return found
 
-    def gestures(self, real: list[np.ndarray], clips: np.ndarray) -> dict[str, np.ndarray]:
-        """FID2 and F_dist [S] to the performers' features (a clip each) over the windows of one draw of clips [n]."""
+    def gestures(self, real: list[np.ndarray], draw: np.ndarray) -> dict[str, np.ndarray]:
+        """FID2 and F_dist [S] to the performers' features (a clip each) over the windows of one draw [clips]."""
+        clips = np.repeat(np.arange(len(draw)), draw)
         with_features = [clip for clip in clips if len(real[clip]) and all(len(s.features) for s in self.scores[clip])]
         if not with_features:
             return {}
@@ -106,6 +107,7 @@ class Table:
     columns: list[Column]
     pairs: list[tuple[str, str]]  # whose figures are compared, first minus second
     real: list[np.ndarray]  # gesture features [windows, F] of the performers, a clip each
+    pieces: list[str]  # what is played, a clip each: clips of one piece are alike and are drawn together
 
     def as_dict(self) -> dict:
         """Mean and deviation over seeds of every figure, and the compared columns' differences with their interval."""
@@ -117,31 +119,32 @@ class Table:
         }
 
     def _spread(self, column: Column) -> dict[str, dict[str, float | None]]:
-        clips = np.arange(len(column.scores))
-        values = {name: value[0] for name, value in column.ratios(clips[None]).items()}  # [S]
-        values |= column.gestures(self.real, clips)
+        all_once = np.ones(len(column.scores), int)
+        values = {name: value[0] for name, value in column.ratios(all_once[None]).items()}  # [S]
+        values |= column.gestures(self.real, all_once)
         return {
             name: {"mean": _finite(v.mean()), "sd": _finite(v.std(ddof=1)) if len(v) > 1 else None}
             for name, v in values.items()
         }
 
     def _difference(self, a: Column, b: Column) -> dict[str, dict[str, float | None]]:
-        """Mean over seeds of a's figures minus b's, and 95 % of what other draws of the same clips give."""
-        count = len(a.scores)
-        rng = np.random.default_rng(0)
-        clips = np.concatenate([np.arange(count)[None], rng.integers(0, count, (DRAWS, count))])
-        ours, theirs = a.ratios(clips), b.ratios(clips)
-        drawn = {
+        """Mean over seeds of a's figures minus b's, and 95 % of what other draws of the same pieces give."""
+        pieces, piece_of = np.unique(self.pieces, return_inverse=True)
+        count = len(pieces)
+        drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), DRAWS)[:, piece_of]
+        draws = np.concatenate([np.ones((1, len(a.scores)), int), drawn])
+        ours, theirs = a.ratios(draws), b.ratios(draws)
+        values_of = {
             name: ours[name].mean(axis=1) - theirs[name].mean(axis=1)
             for name in ours
             if name in theirs and name != "real_time"
         }
-        some = [[column.gestures(self.real, draw) for draw in clips[: FEATURE_DRAWS + 1]] for column in (a, b)]
+        some = [[column.gestures(self.real, draw) for draw in draws[: FEATURE_DRAWS + 1]] for column in (a, b)]
         for name in (name for name in some[0][0] if name in some[1][0]):
             both = [(x[name].mean(), y[name].mean()) for x, y in zip(*some, strict=True) if name in x and name in y]
-            drawn[name] = np.array([x - y for x, y in both])
+            values_of[name] = np.array([x - y for x, y in both])
         found = {}
-        for name, values in drawn.items():
+        for name, values in values_of.items():
             known = values[1:][np.isfinite(values[1:])]
             low, high = np.percentile(known, INTERVAL) if count > 1 and len(known) else (np.nan, np.nan)
             found[name] = {"mean": _finite(values[0]), "low": _finite(low), "high": _finite(high)}
@@ -164,7 +167,7 @@ def markdown(result: dict) -> str:
                 "",
                 f"### {title}",
                 "",
-                "Difference and its 95 % interval over clips (bootstrap); *: it leaves out 0.",
+                "Difference and its 95 % interval over pieces (bootstrap); *: it leaves out 0.",
                 "",
             ]
             lines += _grid({"difference": difference}, _interval)

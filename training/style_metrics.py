@@ -67,7 +67,10 @@ def _code(encode, clip: Lesson, frames: int, heard: bool) -> np.ndarray:
 
 
 class Judge:
-    """Networks that name the performer of each part of a hand, trained on performers' own motion, not on a model's."""
+    """Networks that name the performer of each part of a hand by what that part itself does.
+
+    They are trained on performers' own motion, not on a model's.
+    """
 
     def __init__(self, data: PieceData, tell: Callable[[str], None] = lambda line: None, seed: int = 0):
         """Learn from the named performers' clips of the training split."""
@@ -75,7 +78,9 @@ class Judge:
         self.names = sorted({performer_of(data.clips[i].name) for i in named})
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
-        self.networks: nn.Module = StyleEncoder(StyleConfig("parts", len(self.names), 48))  # means are logits
+        self.networks: nn.Module = StyleEncoder(  # its means are logits
+            StyleConfig("parts", len(self.names), 48), own_channels
+        )
         mean, spread = data.usual()
         self.networks.offset.copy_(torch.from_numpy(mean))
         self.networks.scale.copy_(torch.from_numpy(spread))

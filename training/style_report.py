@@ -15,14 +15,14 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from s2c_blender.core.notes import LEFT, RIGHT
-from s2c_blender.core.style import PARTS
+from s2c_blender.core.notes import LEFT, RIGHT, UNKNOWN, Score
+from s2c_blender.core.style import PARTS, PERFORMERS
 from s2c_blender.errors import BAD_ARGUMENTS, CANCELLED, UserError
 from s2c_blender.model.config import FPS
 from s2c_blender.model.features import Recording
@@ -30,11 +30,13 @@ from s2c_blender.model.generator import Generator
 from s2c_blender.model.seen import seen_in
 from s2c_blender.model.style_codes import codes_of, encode, load_encoder
 from s2c_blender.outputs import check_writable, whole_file
+from s2c_blender.pianist import Performer, Report, fingered, perform
 
-from .clips import performer_of
+from .clips import Motion, performer_of
 from .dataset import MotionData
 from .lessons import Lesson
 from .performers import HELD_OUT, KNOWN
+from .pipeline_metrics import at_30
 from .style_data import PieceData
 from .style_metrics import Judge, correlations, nearest_performer, responses, statistics
 
@@ -77,13 +79,11 @@ def report(
     tell(f"5 s of unseen performers nearest to their own: {result['nearest']}")
     judge = Judge(learned, tell)
     result["chance"] = 1 / len(judge.names)
-    result["performers"] = _named(
-        judge, [(clip, clip.positions, clip.poses, performer_of(clip.name)) for clip in known]
-    )
-    tell(f"judges on the performers' own motion: {result['performers']}")
     playing = Playing(generator, round(seconds * FPS))
-    chosen = held_out[:: max(len(held_out) // clips, 1)][:clips]
+    chosen = [_as_found(clip) for clip in held_out[:: max(len(held_out) // clips, 1)][:clips]]
     result |= asked(playing, judge, chosen, tell)
+    if "performers" not in result:
+        result["performers"] = _named(judge, [(c, c.positions, c.poses, performer_of(c.name)) for c in known])
     result |= _swapped(playing, judge, chosen, seeds, tell)
     return result | {"clips": len(chosen), "seconds": seconds, "seeds": seeds}
 
@@ -100,21 +100,51 @@ def _named(judge: Judge, played: list[tuple[Lesson, np.ndarray, np.ndarray, str]
 
 
 def asked(playing: Playing, judge: Judge, clips: list[Lesson], tell) -> dict:
-    """Each clip's music by several performers: who is named, and how strokes answer the music."""
+    """Each clip's music by several performers: who is named, and how strokes answer the music.
+
+    Beside it the same of what these performers themselves play where they are simulated; else only the strokes, of
+    those who are heard in the clips.
+    """
     turn = itertools.cycle(judge.names)
-    played, ours, truth = [], [], []
+    simulated = set(judge.names) <= set(PERFORMERS)
+    played, performed, ours, truth = [], [], [], []
     for clip in clips:
+        frames = min(playing.frames, len(clip))
         for who in itertools.islice(turn, _STYLES):
             positions, poses = playing.play(clip, playing.codes({"both": who}), seed=0)
             played.append((clip, positions, poses, who))
-            ours += [responses(positions[side], poses[side], clip.score, side) for side in SIDES]
-        frames = min(playing.frames, len(clip))
-        truth += [responses(clip.positions[s, :frames], clip.poses[s, :frames], clip.score, s) for s in SIDES]
+            ours += _responses(positions, poses, clip.score)
+            if simulated:
+                motion = _performed(clip.score, frames, who)
+                performed.append((clip, motion.positions, motion.poses, who))
+                truth += _responses(motion.positions, motion.poses, clip.score)
+        if not simulated:
+            truth += _responses(clip.positions[:, :frames], clip.poses[:, :frames], clip.score)
         tell(f"{clip.name}: {len(played)} performances")
-    return {
+    result = {
         "asked": _named(judge, played),
+        "hands": len(played) * len(SIDES),
         "correlations": {"performers": correlations(truth), "model": correlations(ours)},
     }
+    return result | ({"performers": _named(judge, performed)} if simulated else {})
+
+
+def _as_found(clip: Lesson) -> Lesson:
+    """The clip with the fingers that are found for its notes, as when the model is used, not the performer's."""
+    notes = clip.score.notes.copy()
+    notes["finger"] = UNKNOWN
+    return replace(clip, score=fingered(replace(clip.score, notes=notes))[0])
+
+
+def _performed(score: Score, frames: int, who: str) -> Motion:
+    """The music as a simulated performer plays it, with the fingers that the model is told."""
+    performer = Performer.of(PERFORMERS[who])
+    motion, _ = perform(score.cut(0.0, frames / FPS), performer=performer, fps=FPS, report=Report())
+    return at_30(motion, frames)
+
+
+def _responses(positions: np.ndarray, poses: np.ndarray, score: Score) -> list[np.ndarray]:
+    return [responses(positions[side], poses[side], score, side) for side in SIDES]
 
 
 def _swapped(playing: Playing, judge: Judge, clips: list[Lesson], seeds: int, tell) -> dict:
@@ -164,7 +194,8 @@ def markdown(result: dict) -> str:
     """The report as tables."""
     percent = "{:.0%}".format
     lines = ["| performer named right | " + " | ".join(PARTS) + " |", "|---|" + "---|" * len(PARTS)]
-    for label, row in (("performers' own motion", "performers"), ("the model, asked for them", "asked")):
+    rows = ("performers' own motion", "performers"), (f"the model, asked for them ({result['hands']} hands)", "asked")
+    for label, row in rows:
         lines.append(f"| {label} | " + " | ".join(percent(result[row][part]) for part in PARTS) + " |")
     lines += [f"| chance | {' | '.join([percent(result['chance'])] * len(PARTS))} |", ""]
     nearest, swapped = result["nearest"], result["swapped"]

@@ -5,13 +5,13 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from s2c_blender.core.motion import HandMotion
-from s2c_blender.core.notes import LEFT, RIGHT, Score
+from s2c_blender.core.notes import LEFT, RIGHT, UNKNOWN, Score
 from s2c_blender.core.style import Style
 from s2c_blender.errors import UserError
 from s2c_blender.model.camera import Camera
@@ -47,6 +47,11 @@ class Take:
     def score(self) -> Score:
         """The notes within the motion's time."""
         return self.notes.cut(0.0, (len(self.truth) - 1) / FPS)
+
+    @property
+    def fingered(self) -> Score:
+        """The same, those that can be played, with the fingers that models are told."""
+        return self.recording.score.cut(0.0, (len(self.truth) - 1) / FPS)
 
     def in_frame(self, kind: str) -> Motion | None:
         """What the performer did, in the frame of that name; None where the clip does not tell."""
@@ -101,11 +106,19 @@ def choose(names: list[str], count: int | None) -> list[str]:
 
 
 def read_take(
-    root: Path, name: str, seconds: float | None, *, sound: bool = False, notes: bool = False, camera: bool = False
+    root: Path,
+    name: str,
+    seconds: float | None,
+    *,
+    sound: bool = False,
+    notes: bool = False,
+    camera: bool = False,
+    unlabelled: bool = False,
 ) -> Take:
     """A clip of a folder in PianoMotion10M's layout, cut to whole windows within `seconds`.
 
-    `sound`, `notes`, `camera`: what must be known of it. UserError when it is not, or the clip is damaged or too short.
+    `sound`, `notes`, `camera`: what must be known of it; `unlabelled`: the notes' hands must not, as in a recording.
+    UserError when something is not known, or the clip is damaged or too short.
     """
     clip = read_recorded(root, name)
     limit = len(clip.motion) if seconds is None else min(len(clip.motion), round(seconds * FPS))
@@ -114,8 +127,12 @@ def read_take(
         raise UserError(f"{name} is shorter than the {WINDOW // FPS} s of a window.")
     if notes and not clip.has_notes:
         raise UserError(f"{name} has no MIDI file, which a model that reads notes needs.")
-    recording = Recording(fingered(clip.score), hear(sound_file(root, name)) if sound else None)
+    score = clip.score
+    if unlabelled:
+        score = replace(score, notes=score.notes.copy())
+        score.notes["hand"] = UNKNOWN
+    recording = Recording(fingered(score)[0], hear(sound_file(root, name)) if sound else None)
     place, _ = find_camera(root, clip)
     if camera and place is None:
         raise UserError(f"{name} does not tell where its piano is, which a model in the piano's frame needs.")
-    return Take(name, clip.motion[:whole], place, recording, clip.score, clip.has_notes)
+    return Take(name, clip.motion[:whole], place, recording, score, clip.has_notes)

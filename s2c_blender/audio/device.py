@@ -51,20 +51,20 @@ def choose_backend(
             told = f"The backend onnx needs the file {missing[0]}, which is missing: {AGAIN}."
             raise UserError(told, ENVIRONMENT)
         return "onnx"
-    if backend == "torch" or device not in ("auto", "cpu") or missing or not _loads("onnxruntime"):
+    if backend == "torch" or device not in ("auto", "cpu") or missing or why_not("onnxruntime"):
         return "torch"
     return "torch" if device == "auto" and all(map(installed, packages)) and _graphics_card() else "onnx"
 
 
-def _loads(package: str) -> bool:
-    """Whether a package works here: wheels for another Python, or an older system, are found and cannot be loaded."""
+def why_not(package: str) -> str:
+    """Why a package cannot be used here, "" where it can: wheels for another Python or system are only found."""
     if not installed(package):
-        return False
+        return "it is not installed"
     try:
         import_module(package)
-    except (ImportError, OSError, RuntimeError):
-        return False
-    return True
+    except (ImportError, OSError, RuntimeError) as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def runtime(backend: Backend) -> str:

@@ -406,7 +406,7 @@ SETTINGS = {
     "Cache Limit (MB)": "Grenze des Zwischenspeichers (MB)",
     "The oldest files are deleted when the cache grows larger than this": "Wird der Zwischenspeicher größer, werden die ältesten Dateien gelöscht",
     "Python with PyTorch": "Python mit PyTorch",
-    "Python program, or folder of a virtual or conda environment, that has PyTorch and transkun. Left empty, Blender's own Python is used, with the PyTorch installed below": "Python-Programm oder Ordner einer virtuellen oder Conda-Umgebung mit PyTorch und transkun. Leer: Blenders eigenes Python mit dem unten installierten PyTorch",
+    "Python program, or folder of a virtual or conda environment, that has PyTorch, safetensors and transkun. Left empty, Blender's own Python is used, with the PyTorch installed below": "Python-Programm oder Ordner einer virtuellen oder Conda-Umgebung mit PyTorch, safetensors und transkun. Leer: Blenders eigenes Python mit dem unten installierten PyTorch",
     "PyTorch for": "PyTorch für",
     "Which PyTorch is installed; other graphics cards need a Python of your own": "Welches PyTorch installiert wird; andere Grafikkarten brauchen ein eigenes Python",
     "Log": "Protokoll",

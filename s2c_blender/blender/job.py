@@ -199,8 +199,9 @@ def stop(sentence: str = "") -> None:
 def fail(error: UserError) -> None:
     """End the running generation and show why."""
     stop()
-    state.waiting = []
-    state.trouble = Trouble(str(error), _cure(str(error)))
+    left, state.waiting = len(state.waiting), []
+    others = f" The strips after it ({left}) were not played." if left else ""
+    state.trouble = Trouble(f"{error}{others}", _cure(str(error)))
     _LOGGER.warning("%s", error)
 
 

@@ -77,7 +77,8 @@ class PianoHandsPreferences(bpy.types.AddonPreferences):
     backend: EnumProperty(name="Backend", description="What runs the networks", items=BACKENDS, default="AUTO")
     interpreter: StringProperty(
         name="Python with PyTorch",
-        description="Python program, or folder of a virtual or conda environment, that has PyTorch and transkun. "
+        description="Python program, or folder of a virtual or conda environment, that has PyTorch, "
+        "safetensors and transkun. "
         "Left empty, Blender's own Python is used, with the PyTorch installed below",
         subtype="FILE_PATH",
         update=_point_into_folder,

@@ -210,7 +210,7 @@ def use_model(model: Path) -> str:
     if isinstance(chosen, PianoHandsPreferences):
         chosen.model_folder = str(model)
         bpy.context.preferences.is_dirty = True  # so that it is saved
-    return f"The model is in {model} and is used with the generator Model."
+    return f"The model is in {model} and is used with the generator Gesture Model."
 
 
 class PIANO_HANDS_OT_clear_cache(PreferencesButton, bpy.types.Operator):

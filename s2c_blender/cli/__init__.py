@@ -99,7 +99,7 @@ def _check(arguments: argparse.Namespace, report: dict, tell: Teller, in_blender
         given |= blender_half().worker_options(arguments.python) if arguments.python else {}
     else:
         options = {"interpreter": arguments.python, "cache": cache_folder()}
-    findings = check(**options | {name: value for name, value in given.items() if value}, on_progress=tell)
+    findings = check(**options | {name: value for name, value in given.items() if value is not None}, on_progress=tell)
     for finding in findings:
         (tell.line if finding.ok else tell.warning)(str(finding))
     report["findings"] = [asdict(finding) for finding in findings]

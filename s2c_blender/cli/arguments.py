@@ -129,7 +129,8 @@ def parser(in_blender: bool = False, *, strict: bool = False) -> argparse.Argume
     how.add_argument(
         "--generator",
         choices=("model", "pianist"),
-        help=f"who imagines the motion, a gesture model or the pianist (default: {GENERATOR}; model with --model)",
+        default=GENERATOR,
+        help=f"who imagines the motion, a gesture model or the pianist (default: {GENERATOR})",
     )
     how.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or mps (default: auto)")
     how.add_argument(

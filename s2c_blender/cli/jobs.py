@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from .. import __version__
 from ..core.style import PERFORMERS
 from ..errors import BAD_ARGUMENTS, UserError
-from ..job import usual_generator
+from ..model.weights import BUNDLED
 from .arguments import ABOUT_TELLING, SUFFIXES, ActionIn, check_sense, named_outputs, parser
 
 SOUNDS = {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".mp4", ".mov", ".mkv", ".webm"}
@@ -145,7 +145,6 @@ def _job(
         arguments = parser(in_blender, strict=True).parse_args(argv)
         if arguments.batch or arguments.check:
             raise UserError("a job cannot be a batch or a check itself", BAD_ARGUMENTS)
-        arguments.generator = arguments.generator or usual_generator(arguments.model)
         check_sense(arguments, in_blender=False)
         named_outputs(arguments)
     except UserError as error:
@@ -185,6 +184,8 @@ def inputs_now(job: BatchJob, known: dict[str, dict] | None = None) -> dict[str,
     found = {}
     for option in INPUTS:
         path = getattr(job.arguments, option)
+        if option == "model" and path is None and job.arguments.generator == "model" and BUNDLED.is_dir():
+            path = BUNDLED  # another one in a new version plays otherwise
         if path is None or path in PERFORMERS:
             continue
         path = path.file if isinstance(path, ActionIn) else Path(path)

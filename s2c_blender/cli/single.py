@@ -17,7 +17,6 @@ from ..core.motion import HandMotion
 from ..core.style import told_by
 from ..errors import ENVIRONMENT, UserError
 from ..generate import Job, generate, peak_memory_mb, versions
-from ..job import usual_generator
 from ..outputs import one_sentence
 from .arguments import BY_BLENDER, ActionIn, check_sense, wanted_outputs
 from .telling import Teller
@@ -25,7 +24,6 @@ from .telling import Teller
 
 def run(arguments: argparse.Namespace, report: dict, tell: Teller, in_blender: bool) -> None:
     """Do what the arguments say and fill the report; UserError when something is wrong."""
-    arguments.generator = arguments.generator or usual_generator(arguments.model)
     check_sense(arguments, in_blender)
     wanted = wanted_outputs(arguments)
     begun = time.perf_counter()

@@ -102,8 +102,9 @@ def finger_roll(score: Score, first: int, frames: int) -> np.ndarray:
     for finger in range(10):
         mine = near & (notes["hand"] == finger // 5) & (notes["finger"] == finger % 5)
         _add_finger(fingers[:, finger], notes[mine], start[mine], stop[mine])
-    for on, off in score.pedal:
-        low, share = _shares(on * FPS - first, off * FPS - first, frames)
+    pedal = score.pedal * FPS - first
+    for on, off in pedal[(pedal[:, 1] > -1) & (pedal[:, 0] < frames + 1)]:
+        low, share = _shares(on, off, frames)
         roll[low : low + len(share), -1] += share
     return roll
 

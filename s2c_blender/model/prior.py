@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import savgol_filter
 
-from ..audio.device import Backend, choose_backend, installed
+from ..audio.device import Backend, choose_backend, installed, why_not
 from ..core.motion import HandMotion
 from ..core.notes import LEFT, RIGHT, Score
 from ..core.style import expression_of
@@ -25,9 +25,8 @@ from .mano import Mano, neutral, read_mano
 from .onnx_networks import files
 from .sampling import Sampler
 from .style_codes import codes_of
-from .weights import CONFIG, HANDS, SMALL, packages_told, read_config
+from .weights import BUNDLED, CONFIG, HANDS, SMALL, packages_told, read_config
 
-BUNDLED = Path(__file__).parent / "bundled"  # the model that comes with the extension
 STRONGEST = 3.0  # weight of a style
 SMOOTHING = 5  # frames of the release's filter for rendering (parity fact 2.5)
 PACKAGES = {"torch": "PyTorch", "safetensors": "safetensors"}  # what that backend needs: name to import -> told
@@ -64,6 +63,11 @@ class Prepared:
     codes: np.ndarray | None  # [2, parts, width] of the style, the classical one where none is asked for
     warnings: list[str]
 
+    @property
+    def knows_fingers(self) -> bool:
+        """Whether the model is told which finger plays what; those that listen to sound are not."""
+        return self.config.audio.encoder == "notes"
+
 
 def prepare(request: Request, has_sound: bool) -> Prepared:
     """Look at the model and all that is asked for; UserError when it cannot be done. Quick, and loads no PyTorch."""
@@ -73,11 +77,10 @@ def prepare(request: Request, has_sound: bool) -> Prepared:
     config = read_config(request.folder)
     backend = _backend(request)
     if backend == "torch" and (missing := [told for package, told in PACKAGES.items() if not installed(package)]):
-        raise UserError(
-            f"The gesture model needs {' and '.join(missing)}, which the Python {sys.executable} lacks: "
-            f"use one that has it (see the README), or {_INSTEAD}.",
-            ENVIRONMENT,
-        )
+        told = f"The gesture model needs {' and '.join(missing)}, which the Python {sys.executable} lacks: "
+        if all(path.is_file() for path in files(request.folder)) and (reason := why_not("onnxruntime")):
+            told = f"The gesture model cannot run: ONNX Runtime cannot be loaded here ({reason}), nor PyTorch instead: "
+        raise UserError(f"{told}use a Python that has it (see the README), or {_INSTEAD}.", ENVIRONMENT)
     most = config.diffusion.steps
     steps = request.steps or min(STEPS.get(request.sampler, most), most)
     if not 1 <= steps <= most:
@@ -85,7 +88,7 @@ def prepare(request: Request, has_sound: bool) -> Prepared:
     if config.audio.encoder == "hubert" and not has_sound:
         raise UserError(
             f"The model in {request.folder} listens to sound: give a recording instead of a MIDI file, "
-            "or choose a model that reads notes."
+            f"leave the model folder empty for the model that reads notes, or {_INSTEAD}."
         )
     if not 0.0 <= request.style_weight <= STRONGEST:
         told = f"The weight of the style goes from 0 to {STRONGEST:g}; {request.style_weight:g} is outside."

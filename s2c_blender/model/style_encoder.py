@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The variational style encoder of each part of a hand (after MimicParts): a motion -> codes of how its parts move."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,12 +40,13 @@ class PartEncoder(nn.Module):
 class StyleEncoder(nn.Module):
     """What is seen of a hand (seen.py) -> codes of its parts, or one of all of it."""
 
-    def __init__(self, config: StyleConfig):
+    def __init__(self, config: StyleConfig, channels_of: Callable[[str], list[int]] = part_channels):
+        """`channels_of` a part: those of the motion that it is seen in."""
         super().__init__()
         # Mean and spread of what is seen in the training data; not learned, but kept with what is.
         self.offset = nn.Parameter(torch.zeros(SEEN), requires_grad=False)
         self.scale = nn.Parameter(torch.ones(SEEN), requires_grad=False)
-        parts = [part_channels(part) for part in PARTS] if codes_of(config) > 1 else [list(range(MOTION))]
+        parts = [channels_of(part) for part in PARTS] if codes_of(config) > 1 else [list(range(MOTION))]
         played = range(SEEN - PLAYED, SEEN)
         self._channels = [[*part, *(MOTION + c for c in part), *played] for part in parts]
         self.parts = nn.ModuleList(PartEncoder(len(channels), config) for channels in self._channels)

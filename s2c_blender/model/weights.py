@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 HANDS = ("left", "right")
+BUNDLED = Path(__file__).parent / "bundled"  # the model that comes with the extension
 ONNX = ("position.onnx", "gesture.onnx")  # what tools/onnx_export.py makes of them, for computers without PyTorch
 STYLE, PERFORMERS = "style.npz", "performers.json"  # read by style_codes.py
 SMALL = 200e6  # bytes: networks up to this run on one thread

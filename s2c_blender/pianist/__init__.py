@@ -4,8 +4,8 @@
 
 from .again import reperform
 from .hands import with_hands
-from .perform import fingered, perform
+from .perform import TAIL, fingered, perform
 from .performer import Performer
 from .playable import Report
 
-__all__ = ["Performer", "Report", "fingered", "perform", "reperform", "with_hands"]
+__all__ = ["TAIL", "Performer", "Report", "fingered", "perform", "reperform", "with_hands"]

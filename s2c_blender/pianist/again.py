@@ -41,13 +41,14 @@ def reperform(
     seed: int = 0,
     creativity: float = 1.0,
     hands_free: bool = False,
+    refinger: bool = True,
     keep: bool = False,
     on_progress: Callable[[float], None] | None = None,
 ) -> tuple[HandMotion, playable.Report]:
     """The motion with the frames of `span` solved anew, and what became of its notes; the other frames stay.
 
     Position, speed and acceleration go on over both ends, and notes whose stroke an end cuts keep hand and finger;
-    others may be played with other fingers, with `hands_free` by the other hand too.
+    others may be played with other fingers, with `hands_free` by the other hand too, unless `refinger` is off.
     pins: those inside the span are met; a note that they make impossible is left out or let go, and reported.
     prior: a motion of the same music whose time 0 is at second `prior_start` of the motion, as in perform.
     keep: stay as close to the old motion as the pins allow, fingers and the hand without pins included; seed,
@@ -70,7 +71,7 @@ def reperform(
         prior = _resampled(prior, fps, np.arange(low, high) / fps - prior_start)
 
     old = part.notes
-    new = old if keep else _refinger(part, prior, seed, creativity, hands_free)
+    new = old if keep or not refinger else _refinger(part, prior, seed, creativity, hands_free)
     keys = part.keys.copy()
     changed = np.flatnonzero(_differs(new, old))
     keys[changed] = strokes.key_times(new, performers)[changed]

@@ -24,6 +24,8 @@ from .solver import Goals, solve
 WINDOW, AHEAD = 12.0, 1.5  # s solved at once, and s of them that the next window solves again
 HISTORY = 3  # frames before a window that its smoothness goes on from
 WILFUL = 0.05  # s: what a prior's wrist does more shortly than this is no gesture
+STEADY = 0.08  # s: how quickly a prior's fingertips bend of themselves, besides with their fingers
+_MOST_DIP = hand_model.HINGE_HIGH[[7, 11, 15, 19]]
 _PROOFS = 2  # times a window is read for wrong keys and entangled fingers, and corrected
 _ENTANGLED = 0.0008  # m that fingers may press into each other
 _TRIES = 2  # times a window is solved at most: once more without the notes that turned out to be out of reach
@@ -39,22 +41,28 @@ def perform(
     fps: float = 60.0,
     seed: int = 0,
     creativity: float = 1.0,
+    report: playable.Report | None = None,
     on_progress: Callable[[float], None] | None = None,
     on_motion: Callable[[HandMotion, float], None] | None = None,
 ) -> tuple[HandMotion, playable.Report]:
-    """Play `score`: a motion at `fps` from time 0 to one second after the last note, and what became of the notes.
+    """Play `score`: a motion at `fps` from time 0 to TAIL seconds after the last note, and what became of the notes.
 
     prior: a motion of the same music (any fps) whose postures the hands keep where the keys allow it: the generator's.
     performer: who plays, or who plays the left and who the right hand.
     seed: varies posture and sway as a player's repetitions do; the same seed gives the same motion.
     creativity: 0..1, how far two seeds' motions differ; 0 not at all. With a prior, which brings its own variation,
         seed and creativity change nothing.
+    report: of `fingered`, where the notes come from it; they then keep their hands and fingers, which the prior was
+        told, too.
     on_progress: called with 0..1; what it raises ends the work.
     on_motion: called with each window's motion, whose time 0 is second `first` of the whole, as soon as it is final.
     """
     performers = both_hands(performer)
-    report = playable.Report(notes_found=len(score.notes))
-    notes = finger(score.notes, report, prior)
+    if report:
+        notes = score.notes
+    else:
+        report = playable.Report(notes_found=len(score.notes))
+        notes = finger(score.notes, report, prior)
     keys = strokes.key_times(notes, performers)
     frames = int(np.ceil((score.end + TAIL) * fps)) + 1
     players = [
@@ -130,9 +138,13 @@ def finger(notes: np.ndarray, report: playable.Report, prior: HandMotion | None 
     return playable.let_go(notes, report)
 
 
-def fingered(score: Score) -> Score:
-    """The notes that can be played, each with the hand and the finger that play it where no model has an opinion."""
-    return replace(score, notes=finger(score.notes, playable.Report()))
+def fingered(score: Score) -> tuple[Score, playable.Report]:
+    """The notes that can be played, each with the hand and the finger that play it where no model has an opinion.
+
+    And what became of the others.
+    """
+    report = playable.Report(notes_found=len(score.notes))
+    return replace(score, notes=finger(score.notes, report)), report
 
 
 def distances(prior: HandMotion, notes: np.ndarray) -> np.ndarray:
@@ -171,18 +183,30 @@ class Player:
         self.missed = notes[:0]
 
     def _follow(self, prior: HandMotion, side: int) -> None:
-        """Take the posture from a motion instead of from the performer."""
+        """Take the posture from a motion instead of from the performer.
+
+        But stand over the keys that are played where the motion's hand is too far beside them, and in long rests, for
+        which a model imagines nothing, wait as the performer does.
+        """
         position, rotation = prior.hand(side)
         if self.left:
             position, rotation = hand_model.mirror(position, rotation)
         q, offset = kinematics.from_motion(position, rotation)
+        # A fingertip must not bend backwards where a key straightens its finger, nor tremble because a model's does.
+        coupled = kinematics.DIP_COUPLING * q[:, kinematics.FINGER_DOFS[1:, 2]]
+        offset = np.clip(offset, -coupled / 2, _MOST_DIP - coupled)
+        offset = gaussian_filter1d(offset, STEADY * prior.fps, axis=0, mode="nearest")
         source = np.arange(len(q)) / prior.fps
         for column in range(kinematics.DOF):
             self.posture[:, column] = np.interp(self.time, source, q[:, column])
-        # How its wrist goes up and down and turns is meant, and no roughness to be smoothed away.
-        self.swing[:, 2:6] = gaussian_filter1d(self.posture[:, 2:6], WILFUL * self.fps, axis=0)
         for column in range(4):
             self.dip_offset[:, column] = np.interp(self.time, source, offset[:, column])
+        if len(self.notes):
+            self.posture[:, 0] -= strokes.astray(self.notes, self.sign, self.time, self.posture, self.dip_offset)
+        rest = strokes.resting(self.notes, self.time)[:, None]
+        self.posture[:, :2] += rest * (self.wrist - self.posture[:, :2])
+        # How its wrist goes up and down and turns is meant, and no roughness to be smoothed away.
+        self.swing[:, 2:6] = gaussian_filter1d(self.posture[:, 2:6], WILFUL * self.fps, axis=0)
 
     def goals(self, start: int, stop: int) -> Goals:
         """Goals of the frames start..stop."""

@@ -21,6 +21,8 @@ BLACK_Y = np.array([0.060, 0.066, 0.068, 0.066, 0.062])
 BETWEEN_Y = 0.062
 _SLOW_HOP = 0.35  # s between two keys of one finger
 _REACH, _KNUCKLES = 0.17, 0.09  # m from the wrist to the fingers' ends and to the knuckles
+_BESIDE = 0.006  # m that a prior's fingers may be beside the keys they play: they reach that far
+_REST = 1.5  # s
 _DIP_AFTER, _DIP_WIDTH = 0.05, 0.09  # s: when and how long the wrist dips with a tone
 
 
@@ -310,6 +312,31 @@ def wrist_path(notes: np.ndarray, sign: float, time: np.ndarray, p: Performer) -
     places = np.array(places)
     path = np.stack([np.interp(time, knots, places[:, i]) for i in (0, 1)], 1)
     return gaussian_filter1d(path, 0.09 / (time[1] - time[0]), axis=0, mode="nearest")
+
+
+def astray(notes: np.ndarray, sign: float, time: np.ndarray, posture: np.ndarray, dip_offset: np.ndarray) -> np.ndarray:
+    """How far [N] m along x a posture [N, 22] is beside the keys that it plays, beyond _BESIDE; smooth over time.
+
+    notes: one hand's NOTE [M], at least one, with fingers; time [N] s; dip_offset [N, 4].
+    """
+    spots, index = _spots(notes, sign), _tone_index(notes)
+    frame = np.searchsorted(time, notes["onset"]).clip(0, len(time) - 1)
+    pads = kinematics.pose(posture[frame], dip_offset[frame]).world[np.arange(len(notes)), notes["finger"], 4, 0]
+    off = np.bincount(index, pads - spots.x) / np.bincount(index)  # of each tone, the mean of its fingers
+    off -= off.clip(-_BESIDE, _BESIDE)
+    off = np.interp(time, notes["onset"][np.flatnonzero(np.diff(index, prepend=-1))], off)
+    return gaussian_filter1d(off, 0.09 / (time[1] - time[0]), mode="nearest")
+
+
+def resting(notes: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """How much [N] a hand rests at `time` [N] s: 0 within _REST of its notes, 1 from twice that on, smooth between."""
+    if not len(notes):
+        return np.ones(len(time))
+    following = np.searchsorted(notes["onset"], time)
+    until = np.append(notes["onset"], np.inf)[following] - time
+    since = time - np.append(-np.inf, np.maximum.accumulate(notes["offset"]))[following]
+    share = np.clip(np.minimum(until, since) / _REST - 1, 0, 1)
+    return share**2 * (3 - 2 * share)
 
 
 def _stroke(

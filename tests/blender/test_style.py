@@ -124,6 +124,7 @@ def test_a_style_is_copied_from_an_action(settings, tmp_path):
 
 
 HIGH = "Hand.R.take-001"
+PIANIST = ("--generator", "pianist", "--quiet")  # quick, and needs neither PyTorch nor weights
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +138,7 @@ def shots(tmp_path_factory) -> Path:
     write_midi(Score(notes), folder / "tune.mid")
     for fps in (24, 60):
         bpy.ops.wm.read_factory_settings(use_empty=True)
-        words = ["--audio", folder / "tune.mid", "--style", "highwrist", "--fps", fps, "--quiet"]
+        words = ["--audio", folder / "tune.mid", "--style", "highwrist", "--fps", fps, *PIANIST]
         assert cli.main([str(word) for word in [*words, "--out", folder / f"at{fps}.blend"]]) == 0
     return folder
 
@@ -157,7 +158,7 @@ def values(styles) -> np.ndarray:
 
 def test_the_style_of_an_action_in_another_file(shots, scene, tmp_path, capsys):
     before = in_file()
-    words = ["--audio", shots / "tune.mid", "--style-from", f"{shots / 'at24.blend'}:{HIGH}", "--quiet"]
+    words = ["--audio", shots / "tune.mid", "--style-from", f"{shots / 'at24.blend'}:{HIGH}", *PIANIST]
     assert cli.main([str(word) for word in [*words, "--motion", tmp_path / "x.npz"]]) == 0
     assert in_file() == before
     left, right = hands(json.loads(capsys.readouterr().out)["style"])

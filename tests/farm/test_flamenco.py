@@ -50,6 +50,7 @@ def test_the_extension_understands_its_commands():
         understood[name] = parser(in_blender=True, strict=True).parse_args(options)
     generate, export = understood["generate"], understood["export"]
     assert (str(generate.audio), generate.seed) == ("/music/song.wav", 5)
+    assert (generate.generator, generate.style) == ("model", "classical")
     assert named_outputs(generate) == {"motion": export.from_motion}
     assert named_outputs(export) == {"out": Path("/farm/out/song.blend"), "fbx": Path("/farm/out/song.fbx")}
     assert (export.fps, export.render_preset) == (30, "preview")

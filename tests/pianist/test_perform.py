@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the hands play and how: the figures of issue and design, on real music and on music that nobody can play."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from s2c_blender.audio.midi import read_midi
 from s2c_blender.core import hand, metrics
 from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes
-from s2c_blender.pianist import Performer, kinematics, perform
+from s2c_blender.pianist import Performer, Report, fingered, kinematics, perform, strokes
 from tests.pianist.music import chords, line, sampled, shared_score
 
 PIECES = ("slow_chopin_nocturne_op27_no2", "fast_chopin_etude_op10_no8", "ragtime_pineapple_rag", "pop_pop909_761")
@@ -251,6 +253,79 @@ def test_a_priors_fingers_are_taken():
     led, _ = perform(score, prior=model)
     plain, _ = perform(score)
     assert led.notes["finger"].tolist() == [2, 4, 2, 4] != plain.notes["finger"].tolist()
+
+
+def test_fingers_that_a_model_was_told_are_kept():
+    """Whatever its motion would suggest; and what was left out on the way is reported once."""
+    score = line([60, 64, 60, 64, 60, 64], 2)
+    score.notes["pitch"][-1] = 110
+    written = line([60, 64, 60, 64, 60], 2)
+    written.notes["finger"] = [2, 4, 2, 4, 2]
+    model, _ = perform(written, fps=30.0)
+    told, report = fingered(score)
+    led, played = perform(told, prior=model, report=report)
+    assert led.notes["finger"].tolist() == told.notes["finger"].tolist() != [2, 4, 2, 4, 2]
+    assert [drop["reason"] for drop in played.dropped] == ["outside the 88 keys"]
+    assert (played.notes_found, played.notes_played) == (6, 5)
+
+
+def test_a_prior_beside_its_keys_is_moved_over_them():
+    score = line([60, 62, 64, 65, 67, 65, 64, 62], 3)
+    plain, _ = perform(score)
+    beside = replace(plain, right_position=plain.right_position + [0.03, 0, 0])
+    led, _ = perform(Score(plain.notes), prior=beside, report=Report())
+    off = np.abs(led.right_position[60:-60, 0] - plain.right_position[60:-60, 0])
+    assert off.mean() < 0.012  # of 30 mm
+    times, pads = sampled(led)
+    assert metrics.accuracy(metrics.presses_by_hands(times, pads), led.notes).f1 == 1.0
+
+
+def test_a_prior_keeps_small_ways_beside_its_keys():
+    score = line([60, 62, 64, 65, 67, 65, 64, 62], 3)
+    plain, _ = perform(score)
+    aside = strokes.astray(plain.notes, 1.0, np.arange(300) / 60, *_posture(plain, 300, 0.004))
+    assert np.abs(aside).max() < 0.003
+    aside = strokes.astray(plain.notes, 1.0, np.arange(300) / 60, *_posture(plain, 300, 0.020))
+    np.testing.assert_allclose(aside[90:-90], 0.014, atol=0.006)  # pads stand within some mm of the middle
+
+
+def _posture(motion, frames: int, aside: float) -> tuple[np.ndarray, np.ndarray]:
+    """A right hand's q and DIP offsets, moved along x."""
+    q, offset = kinematics.from_motion(*motion.hand(RIGHT))
+    q[:, 0] += aside
+    return q[:frames], offset[:frames]
+
+
+def test_a_hand_without_notes_waits_whatever_a_prior_does():
+    score = line([60, 62, 64, 65] * 4, 2)
+    model, _ = perform(score, fps=30.0)
+    swing = 0.2 * np.sin(np.arange(len(model.left_position)) / 15)
+    model = replace(model, left_position=model.left_position + np.stack([swing, 0 * swing, 0 * swing], 1))
+    led, _ = perform(score, prior=model)
+    assert np.ptp(led.left_position[:, 0]) < 0.01
+    assert np.ptp(led.right_position[:, 0]) > 0.01
+
+
+def test_when_a_hand_rests():
+    notes = make_notes([1.0, 2.0, 9.0], [3.0, 2.2, 9.5], [60, 62, 64], 70, RIGHT)
+    time = np.array([0.0, 1.0, 3.0, 4.4, 6.0, 7.6, 9.2, 10.9, 12.6])
+    assert strokes.resting(notes, time).round(2).tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 1]
+    assert (strokes.resting(notes[:0], time) == 1).all()
+
+
+def test_a_priors_fingertips_neither_bend_back_nor_tremble():
+    score = line([60, 62, 64, 65, 67, 65, 64, 62] * 2, 4)
+    model, _ = perform(score, fps=30.0)
+    q, offset = kinematics.from_motion(*model.hand(RIGHT))
+    offset -= 0.5 + 0.2 * np.random.default_rng(0).standard_normal(offset.shape)  # rad
+    _, rotation = kinematics.to_motion(q, offset)
+    led, _ = perform(score, prior=replace(model, right_rotation=rotation))
+    times, pads = sampled(led)
+    assert metrics.summary(times, pads, None, led)["limit_excess_deg"] < 0.5
+    tips = hand.hinges_from_rotations(led.right_rotation)[:, [7, 11, 15, 19]]
+    bent = kinematics.from_motion(*led.hand(RIGHT))[1]
+    assert np.abs(np.diff(bent, 2, axis=0)).mean() < 0.1 * np.abs(np.diff(offset, 2, axis=0)).mean()
+    assert np.degrees(tips.min()) > -0.5
 
 
 def test_pedal_ends_with_the_motion():

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from s2c_blender.core.notes import LEFT, RIGHT, Score, make_notes
+from s2c_blender.core.notes import LEFT, RIGHT, UNKNOWN, Score, make_notes
 from s2c_blender.errors import BAD_ARGUMENTS, UserError
 from s2c_blender.model.camera import Camera, to_camera
 from s2c_blender.model.config import AudioConfig, FrameConfig
@@ -66,7 +66,7 @@ def scores(*sums: tuple[float, float], features: float | None = None) -> list[Sc
 
 def test_figures_over_clips_are_sums_over_sums():
     column = Column("a", [scores((10, 10), (30, 10)), scores((60, 20), (0, 0))])
-    assert column.ratios(np.array([[0, 1], [0, 0]]))["pd_left_mm"].tolist() == [[70 / 30, 3], [1, 3]]
+    assert column.ratios(np.array([[1, 1], [2, 0]]))["pd_left_mm"].tolist() == [[70 / 30, 3], [1, 3]]
 
 
 def test_table_has_spread_over_seeds_and_interval_over_clips():
@@ -76,7 +76,7 @@ def test_table_has_spread_over_seeds_and_interval_over_clips():
     a = Column("a", [scores((x, 1), (x + 1, 1), features=0) for x in clips])
     b = Column("b", [scores((x + 2, 1), (x + 3, 1), features=2) for x in clips])
     c = Column("c", [scores((y, 1), (y, 1)) for y in rng.permutation(clips)])
-    result = Table("T", [a, b, c], [("b", "a"), ("c", "a")], real).as_dict()
+    result = Table("T", [a, b, c], [("b", "a"), ("c", "a")], real, [f"{n}" for n in range(12)]).as_dict()
     assert result["figures"]["a"]["pd_left_mm"] == pytest.approx({"mean": clips.mean() + 0.5, "sd": np.sqrt(0.5)})
     assert result["figures"]["a"]["fid2"]["mean"] == pytest.approx(0, abs=1e-6)
     assert result["figures"]["b"]["fid2"]["mean"] == pytest.approx(4 * 2**2)
@@ -89,9 +89,22 @@ def test_table_has_spread_over_seeds_and_interval_over_clips():
     assert "| PD in space, left (mm) | 2.0 [2.0, 2.0] * |" in text and "| a | b | c |" in text
 
 
+def test_clips_of_one_piece_are_drawn_together():
+    """Twelve clips that differ between three pieces only tell no more than three."""
+    values = np.repeat([1.0, 2.0, 6.0], 4)
+    columns = [Column("a", [scores((x, 1)) for x in values]), Column("b", [scores((0, 1)) for _ in values])]
+    none = [np.zeros((0, 0))] * 12
+
+    def width(pieces: list[str]) -> float:
+        [found] = Table("T", columns, [("a", "b")], none, pieces).as_dict()["differences"].values()
+        return found["pd_left_mm"]["high"] - found["pd_left_mm"]["low"]
+
+    assert width([f"{n // 4}" for n in range(12)]) > 1.5 * width([f"{n}" for n in range(12)])
+
+
 def test_one_clip_has_no_interval():
     columns = [Column("a", [scores((1, 1))]), Column("b", [scores((2, 1))])]
-    result = Table("T", columns, [("a", "b")], [np.zeros((0, 0))]).as_dict()
+    result = Table("T", columns, [("a", "b")], [np.zeros((0, 0))], ["piece"]).as_dict()
     assert result["differences"]["a - b"]["pd_left_mm"] == {"mean": -1.0, "low": None, "high": None}
     assert result["figures"]["a"]["pd_left_mm"]["sd"] is None
 
@@ -157,6 +170,13 @@ def test_a_whole_run(data, model, autoencoder, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.md"]
 
 
+def test_hands_that_are_not_told_are_found(data):
+    told, found = (read_take(data, "one/a/0", 10, unlabelled=unlabelled) for unlabelled in (False, True))
+    assert (found.score.notes["hand"] == UNKNOWN).all() and (told.score.notes["hand"] != UNKNOWN).all()
+    assert set(found.recording.score.notes["hand"]) <= {LEFT, RIGHT}
+    assert (found.fingered.notes["finger"] >= 0).all()
+
+
 def test_finished_motion_stands_beside_the_pianist_alone(data, model, autoencoder):
     result = evaluate([model], data, split="valid", seeds=1, pipeline=True, autoencoder=autoencoder)
     finished = result["tables"][1]["figures"]
@@ -173,7 +193,7 @@ def test_finished_motion_stands_beside_the_pianist_alone(data, model, autoencode
 def test_models_and_pianist_in_the_performers_own_style(data, played, tmp_path):
     """It is seen in another clip of theirs; who has none other is left out."""
     folder = write_model(tmp_path / "styled", replace(STYLED, frame=TINY.frame))
-    write_styles(folder, STYLED, {})
+    write_styles(folder, STYLED, {"classical": 0.5})
     torch.manual_seed(0)
     for hand in ("left", "right"):  # what is new begins at zero and would not hear of a style
         state = load_state(folder, hand, "")
