@@ -24,10 +24,10 @@ job = sys.modules[f"{MODULE}.s2c_blender.blender.job"]
 # Height of the middles of the panel's rows below the top of the sidebar, in pixels at resolution scale 1.
 Steps = Iterator[float | Callable[[], bool]]
 
-ROWS = {"add rig": 90, "generate": 143, "cancel": 196, "compare": 232, "preview": 367, "insert keys": 388}
+ROWS = {"add rig": 90, "generate": 143, "cancel": 196, "compare": 232, "preview": 388, "insert keys": 409}
 # Of sub-panels, before there are takes.
 HEADERS = {"performer": 180, "video": 232, "export": 258, "piano model": 284, "character": 310}
-ROWS |= {"ghost": 415, "regenerate": 440, "options": 520}
+ROWS |= {"ghost": 436, "regenerate": 461, "options": 541}
 
 
 def settings():
