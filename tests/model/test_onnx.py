@@ -158,7 +158,7 @@ def test_without_either_it_is_told(model: Path, monkeypatch):
 
     for module in (device, prior):
         monkeypatch.setattr(module, "installed", lambda name: False)
-    with pytest.raises(UserError, match="needs PyTorch and safetensors"):
+    with pytest.raises(UserError, match=r"ONNX Runtime cannot be loaded here \(it is not installed\), nor PyTorch"):
         prepare(Request(model, device="cpu"), False)
 
 
