@@ -187,7 +187,7 @@ def test_an_error_in_the_program_itself_is_told_and_not_repeated(temporary, tmp_
     lines = "import s2c_blender.generate as g\ndef broken(*_, **__): raise ZeroDivisionError('a mistake')\n"
     lines += "g.perform = broken"
     failed = last_message(Worker(job_for("playing", tmp_path), tmp_path / "motion.npz", python_args=first(lines)))
-    assert "ended unexpectedly (exit code 1; ZeroDivisionError: a mistake)" in failed.sentence
+    assert "The work failed (ZeroDivisionError: a mistake)" in failed.sentence
     assert "Traceback" in failed.log
     assert "Traceback" not in failed.sentence
 
