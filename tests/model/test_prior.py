@@ -195,6 +195,8 @@ def test_the_bundled_model_imagines(midi: Path, model: Path, tmp_path: Path, mon
     np.testing.assert_allclose(raw.right_rotation, expected.right_rotation, atol=1e-6)
     assert (raw.fps, raw.meta["seed"], raw.meta["raw"]) == (30, 7, True)
     np.testing.assert_array_equal(raw.keys, result.motion.keys)
+    told = {(n["pitch"], round(float(n["onset"]), 3)): n["finger"] for n in fingered(score)[0].notes}
+    assert all(n["finger"] == told[n["pitch"], round(float(n["onset"]), 3)] for n in result.motion.notes)
     assert result.motion.meta["generator"] == result.report["generator"] == "model"
     assert result.motion.meta["prior"]["sampler"] == "dpm"
 
