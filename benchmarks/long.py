@@ -3,9 +3,10 @@
 """Hours of music: time and peak memory by length: `.venv/bin/python -m benchmarks.long [--minutes 1 10 60 180]`.
 
 The bundled piece, again and again, each length in a fresh worker process as from Blender, growing motion included.
---of motion: from MIDI, by the pianist, until the motion file is written. --of sound: the bundled recording, from the
-file until its notes are known, without a cache. --hollow leaves out what is proportional to the length by its
-making, the fingering, the windows' solver and the network, so that everything else is seen at 180 minutes too.
+--of all: from a sound file until the motion file is written, without a cache. --of motion: from MIDI. --of sound: from
+a sound file until its notes are known. --generator pianist leaves the gesture model out. --hollow leaves out what is
+proportional to the length by its making, the fingering, the windows' solver and the listening network, so that
+everything else is seen at 180 minutes too.
 Prints for each length seconds, the processor's seconds in all and for each minute of music, which other programs
 disturb less, and the peak memory of the process (MB).
 """
@@ -17,10 +18,11 @@ import tempfile
 import time
 import wave
 from pathlib import Path
+from typing import get_args
 
 from s2c_blender.audio.midi import write_midi
 from s2c_blender.audio.read import RATE, load_audio
-from s2c_blender.job import Job
+from s2c_blender.job import GENERATOR, Generator, Job
 from s2c_blender.worker import Worker, end_idle
 
 from .pipeline import music
@@ -92,12 +94,14 @@ def measure(minutes: float, arguments: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory(prefix="piano-hands-") as name:
         folder = Path(name)
         if arguments.of == "motion":
-            source, lines = folder / "song.mid", NO_SOLVING if arguments.hollow else ""
+            source = folder / "song.mid"
             write_midi(music(minutes * 60), source)
         else:
-            source, lines = recording(minutes * 60, folder / "song.wav"), NO_PLAYING
-            lines += NO_NETWORK if arguments.hollow else ""
-        job = Job(str(source), generator="pianist", device="cpu", backend=arguments.backend)
+            source = recording(minutes * 60, folder / "song.wav")
+        lines = NO_PLAYING if arguments.of == "sound" else ""
+        lines += NO_SOLVING + NO_NETWORK if arguments.hollow else ""
+        generator = "pianist" if arguments.of == "sound" else arguments.generator
+        job = Job(str(source), generator=generator, device="cpu", backend=arguments.backend)
         begun, before = time.perf_counter(), processor_seconds()
         report = Worker(job, folder / "motion.npz", folder=folder, python_args=first(lines)).wait()
         seconds = time.perf_counter() - begun
@@ -118,7 +122,8 @@ def measure(minutes: float, arguments: argparse.Namespace) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 10, 60, 180])
-    parser.add_argument("--of", choices=("motion", "sound"), default="motion")
+    parser.add_argument("--of", choices=("all", "motion", "sound"), default="all")
+    parser.add_argument("--generator", choices=get_args(Generator), default=GENERATOR)
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--hollow", action="store_true")
     arguments = parser.parse_args()
