@@ -12,7 +12,7 @@ after the first are compared with the first, clip by clip.
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from s2c_blender.outputs import check_writable, whole_file
 from s2c_blender.pianist.likeness import style_of
 
 from . import layout
+from .clips import performer_of
 from .gesture_autoencoder import AUTOENCODER, PoseEncoder, read_encoder
 from .players import PIANIST, STYLED, Scores, features_of, play
 from .report import Column, Table, markdown
@@ -42,6 +43,7 @@ def evaluate(
     data: Path,
     *,
     split: str = "test",
+    performers: Container[str] | None = None,
     seeds: int = 3,
     clips: int | None = SOME,
     seconds: float | None = 24.0,
@@ -53,10 +55,11 @@ def evaluate(
 ) -> dict:
     """Everything the reports hold. UserError when a model cannot be used or no clip is left.
 
-    `clips`: how many at most, None for all; `seconds`: of each from its beginning, None for the whole clip;
-    `in_style`: models that know styles play in the performer's, seen in another clip of theirs in the split, clips
-    without another one are left out; `unlabelled`: which hand plays what is not told, as of a recording; `autoencoder`:
-    the folder of FID2's network, None to leave it out. `tell` hears a line a clip and warnings.
+    `performers`: only clips by these, None for all; `clips`: how many at most, None for all; `seconds`: of each from
+    its beginning, None for the whole clip; `in_style`: models that know styles play in the performer's, seen in another
+    clip of theirs in the split, clips without another one are left out; `unlabelled`: which hand plays what is not
+    told, as of a recording; `autoencoder`: the folder of FID2's network, None to leave it out. `tell` hears a line a
+    clip and warnings.
     """
     generators = _generators(models)
     configs = [generator.config for generator in generators.values()]
@@ -66,7 +69,8 @@ def evaluate(
         "camera": any(config.frame.kind == "piano" for config in configs),
     }
     encoder = read_encoder(autoencoder) if autoencoder else None
-    names = choose(layout.read_split(data, split), clips)
+    known = layout.read_split(data, split)
+    names = choose([name for name in known if performers is None or performer_of(name) in performers], clips)
     takes: list[Take] = []
     raw: list[Scores] = []
     finished: list[Scores] = []
@@ -75,7 +79,7 @@ def evaluate(
         try:
             take = read_take(data, name, seconds, **needs, unlabelled=unlabelled)
             if in_style:
-                take = _in_style(take, shown_beside(data, name, layout.read_split(data, split), seconds), generators)
+                take = _in_style(take, shown_beside(data, name, known, seconds), generators)
         except UserError as error:
             skipped[name] = str(error)
             tell(f"{i + 1} of {len(names)}: left out. {error}")
@@ -186,6 +190,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="clips in PianoMotion10M's layout")
     parser.add_argument("--out", type=Path, required=True, metavar="REPORT", help="REPORT.json and REPORT.md")
     parser.add_argument("--split", choices=layout.SPLITS, default="test", help="which clips (default: test)")
+    parser.add_argument("--performers", nargs="+", metavar="NAME", help="only clips by these (default: all)")
     parser.add_argument("--seeds", type=_count, default=3, metavar="N", help="performances of a clip (default: 3)")
     parser.add_argument("--clips", type=_count, default=SOME, metavar="N", help=f"how many clips (default: {SOME})")
     parser.add_argument("--seconds", type=_count, default=24, metavar="S", help="of each clip (default: 24)")
@@ -206,6 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.models,
             options.data,
             split=options.split,
+            performers=options.performers,
             seeds=options.seeds,
             clips=options.clips,
             seconds=options.seconds,

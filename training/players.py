@@ -10,6 +10,7 @@ import numpy as np
 from s2c_blender.core.motion import HandMotion
 from s2c_blender.errors import UserError
 from s2c_blender.model.config import FPS
+from s2c_blender.model.features import Recording
 from s2c_blender.model.generator import Generator, Sampling
 from s2c_blender.model.mano import neutral
 from s2c_blender.model.prior import in_piano_frame
@@ -45,16 +46,21 @@ def features_of(motion: Motion | None, encoder: PoseEncoder | None) -> np.ndarra
     return gesture_features(encoder, np.stack(poses))
 
 
-def imagine(name: str, generator: Generator, take: Take, seed: int) -> tuple[Motion, float]:
-    """A model's raw motion of a clip and TAIL after it in its own frame, and the seconds it took.
-
-    In the take's style; without one in that which the extension asks for, where the model knows styles. UserError when
-    the model is broken.
-    """
+def told(name: str, generator: Generator, take: Take) -> Recording:
+    """What a model is told of a clip: the take's style; without one that which the extension asks for, where it knows
+    styles."""
     style, known = take.codes.get(name), generator.config.audio.style
     if style is None and known.codes != "none":
         style = codes_of({}, generator.folder, known)
-    recording = replace(take.recording, style=style)
+    return replace(take.recording, style=style)
+
+
+def imagine(name: str, generator: Generator, take: Take, seed: int) -> tuple[Motion, float]:
+    """A model's raw motion of a clip and TAIL after it in its own frame, and the seconds it took.
+
+    UserError when the model is broken.
+    """
+    recording = told(name, generator, take)
     begin = time.perf_counter()
     positions, poses = generator.generate(recording, len(take.truth) + round(TAIL * FPS), seed, Sampling())
     if not (np.isfinite(positions).all() and np.isfinite(poses).all()):
@@ -69,6 +75,13 @@ def score_raw(take: Take, motion: Motion, kind: str, encoder: PoseEncoder | None
     if piano is not None and take.has_notes:
         figures |= raw_metrics.onset_figures(piano, take.in_frame("piano"), take.score.notes)
     return Scored(figures, features_of(piano, encoder))
+
+
+def score_prediction(name: str, generator: Generator, take: Take) -> Figures:
+    """How far the positions are off that the position networks predict, before the diffusion moves the wrists."""
+    truth = take.in_frame(generator.config.frame.kind)
+    positions = generator.predict_positions(told(name, generator, take), len(truth))
+    return raw_metrics.prediction_figures(positions, truth)
 
 
 def finish(
@@ -131,7 +144,9 @@ def play(
         answers = [imagine(name, generator, take, seed) for seed in seeds]
         within = [motion[: len(take.truth)] for motion, _ in answers]
         scores = [score_raw(take, motion, kind, encoder) for motion in within]
+        predicted = score_prediction(name, generator, take) if generator.config.gesture.wrist else {}
         for score, (_, seconds) in zip(scores, answers, strict=True):
+            score.figures.update(predicted)
             score.figures["real_time"] = length, seconds
         raw[name] = with_diversity(scores, within)
         if pipeline:

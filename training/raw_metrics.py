@@ -46,6 +46,13 @@ def published_figures(found: Motion, truth: Motion) -> Figures:
     return {name: (total, len(pairs)) for name, total in sums.items()}
 
 
+def prediction_figures(positions: np.ndarray, truth: Motion) -> Figures:
+    """PD, x and y, of predicted positions [2, N, 3]: mean over frames, and over both hands."""
+    distance = 1e3 * np.linalg.norm(positions[..., :2] - truth.positions[..., :2], axis=2)
+    figures = {f"pd_predicted_mm_{hand}": (float(distance[side].sum()), len(truth)) for side, hand in SIDES.items()}
+    return {"pd_predicted_mm": (float(distance.sum()) / 2, len(truth))} | figures
+
+
 def motion_figures(found: Motion, truth: Motion) -> Figures:
     """Distance from the performer's wrists (mm in metres' frame), and how lively the motion is beside the performer's.
 

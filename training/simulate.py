@@ -165,8 +165,8 @@ def check_origin(root: Path, pieces: list[Piece], seed: int) -> None:
         raise UserError(f"{root} holds data of another seed or other music: give those, or choose another folder.")
 
 
-def simulate(root: Path, pieces: list[Piece], hours: float, seed: int, jobs: int) -> None:
-    """Make `hours` of motion below `root`, as far as it is not there yet."""
+def simulate(root: Path, pieces: list[Piece], hours: float, seed: int, jobs: int, splits: Iterable[str]) -> None:
+    """Make what belongs to `splits` of `hours` of motion below `root`, as far as it is not there yet."""
     tasks, seconds = [], 0.0
     for task in plan(pieces, seed):
         tasks.append(task)
@@ -178,15 +178,17 @@ def simulate(root: Path, pieces: list[Piece], hours: float, seed: int, jobs: int
     layout.write_splits(root, {s: [t.name for t in tasks if t.split == s] for s in layout.SPLITS})
     for performer in (*PERFORMERS, MIXED):
         layout.write_camera(root, performer, camera_of(performer, seed))
-    missing = [task for task in tasks if not layout.annotation_path(root, task.name).is_file()]
-    print(f"{len(tasks)} clips, {seconds / 3600:.2f} h; {len(tasks) - len(missing)} are there already.", flush=True)
+    wanted = [task for task in tasks if task.split in splits]
+    missing = [task for task in wanted if not layout.annotation_path(root, task.name).is_file()]
+    there = len(wanted) - len(missing)
+    print(f"{len(tasks)} clips, {seconds / 3600:.2f} h; {len(wanted)} are asked for, {there} are there.", flush=True)
     started, done, said = time.monotonic(), 0.0, 0.0
     for duration in _all_done(root, missing, jobs):
         done += duration
         if time.monotonic() - said > 10:
             said, spent = time.monotonic(), time.monotonic() - started
             print(f"{done / 3600:.2f} h made, {done / spent:.1f} s of motion a second", flush=True)
-    print(f"Done: {len(tasks)} clips in {root}.", flush=True)
+    print(f"Done: {len(wanted)} clips in {root}.", flush=True)
 
 
 def _all_done(root: Path, tasks: list[Task], jobs: int) -> Iterator[float]:
@@ -215,6 +217,7 @@ def main() -> int:
     parser.add_argument("--scores", type=Path, required=True, help="the corpus, or a folder of MIDI and MusicXML files")
     parser.add_argument("--hours", type=float, default=20.0, help="hours of motion (20)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--splits", nargs="+", choices=layout.SPLITS, default=layout.SPLITS, help="only clips of these")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (all cores)")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -222,7 +225,7 @@ def main() -> int:
         if not arguments.hours > 0 or arguments.jobs < 1 or arguments.seed < 0:
             raise UserError("Give --hours above 0, --jobs of at least 1 and a --seed of at least 0.", BAD_ARGUMENTS)
         pieces = read_pieces(arguments.scores, lambda sentence: print(sentence, file=sys.stderr, flush=True))
-        simulate(arguments.out, pieces, arguments.hours, arguments.seed, arguments.jobs)
+        simulate(arguments.out, pieces, arguments.hours, arguments.seed, arguments.jobs, arguments.splits)
     except UserError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -96,13 +96,22 @@ class Generator:
                 on_progress=on_progress,
             )
             moved = np.concatenate(list(pieces), axis=-1).transpose(0, 2, 1)  # [2, N, outputs]
-        frame = self.config.frame
-        positions = listener.positions * np.array(frame.position_scale) + np.array(frame.position_offset)
+        frame, positions = self.config.frame, self._unscaled(listener.positions)
         scale, offset = (np.array(rows)[:, None] for rows in (frame.pose_scale, frame.pose_offset))  # [2, 1, C]
         poses, wrist = np.split(moved, [self.config.gesture.channels], axis=2)
         if self.config.gesture.wrist:
             positions += wrist * frame.wrist_scale
         return positions, poses * scale + offset
+
+    def predict_positions(self, recording: Recording, frames: int) -> np.ndarray:
+        """What the position networks alone answer, as `generate`'s positions: no diffusion has moved the wrists."""
+        listener = _Listener(self, recording, frames, self.config.window // 4, None)
+        for first in listener.starts:
+            listener.condition(first)
+        return self._unscaled(listener.positions)
+
+    def _unscaled(self, positions: np.ndarray) -> np.ndarray:
+        return positions * np.array(self.config.frame.position_scale) + np.array(self.config.frame.position_offset)
 
     def _predict(self, x: np.ndarray, t: np.ndarray, conditions: list[Any]) -> np.ndarray:
         """x0 [B, 2, C, W] for noisy windows x at steps t."""
@@ -126,7 +135,7 @@ class _Listener:
     def __init__(self, generator: Generator, recording: Recording, frames: int, overlap: int, weight: float | None):
         self._generator, self._recording, self._overlap, self._weight = generator, recording, overlap, weight
         self._window = generator.config.window
-        self._starts = starts(frames, self._window, overlap)
+        self.starts = starts(frames, self._window, overlap)
         self._heard: dict[int, tuple[Any, np.ndarray]] = {}
         self._ramp = ramp(overlap)[:, None]
         self.positions = np.zeros((len(HANDS), frames, 3))  # filled as the windows come
@@ -135,11 +144,11 @@ class _Listener:
         """The condition of the window that starts at frame `first`."""
         heard, positions = self._hear(first)
         positions = positions.copy()
-        hop = self._starts.step
+        hop = self.starts.step
         if first > 0:
             own, before = positions[:, : self._overlap], self._hear(first - hop)[1][:, hop:]
             positions[:, : self._overlap] = self._ramp * own + (1 - self._ramp) * before
-        if first != self._starts[-1]:
+        if first != self.starts[-1]:
             own, after = positions[:, hop:], self._hear(first + hop)[1][:, : self._overlap]
             positions[:, hop:] = self._ramp * after + (1 - self._ramp) * own
         self._heard.pop(first - hop, None)

@@ -173,7 +173,7 @@ def test_killed_at_any_time_it_goes_on_to_the_same_bytes(whole, music, tmp_path)
     assert 1 <= len(clips) < 4 and all(done[name] == contents(whole)[name] for name in clips)
     assert {f"annotation/{name}.json" for name in layout.read_split(out, "train")} == set(clips)
     said = run(out, music).communicate(timeout=300)[0]
-    assert f"{len(clips)} are there already" in said
+    assert f"{len(clips)} are there" in said
     assert contents(out) == contents(whole)
 
 
