@@ -26,14 +26,14 @@ from training.processes import Place
 from training.settings import StageSettings
 from training.signals import stop_asked
 from training.stages import VALIDATION_WINDOWS, GestureStage, PositionStage, sampled
-from training.style_data import PieceData, style_files, write_encoder
-from training.style_vae import Pieces, StyleStage
+from training.style_data import ExcerptData, style_files, write_encoder
+from training.style_vae import ExcerptPairs, StyleStage
 
 MODEL = "model"  # folder of a run with what it has learned so far
 TOLD_EVERY = 100  # steps
 
 Networks = StyleStage | PositionStage | GestureStage
-Data = PieceData | MotionData
+Data = ExcerptData | MotionData
 
 
 class Run:
@@ -96,7 +96,7 @@ class Run:
         if first and kept == done:  # it was trained to its end before
             self._write_model()
 
-    def _step(self, model: nn.Module, step: int, batch: Batch | Pieces, stop: bool) -> dict[str, float]:
+    def _step(self, model: nn.Module, step: int, batch: Batch | ExcerptPairs, stop: bool) -> dict[str, float]:
         """Step number `step` (from 1): what its row of the curves says, and whether a process was asked to stop."""
         settings, place = self.settings, self.place
         words = np.random.SeedSequence([settings.seed, step, place.rank]).generate_state(2, np.uint32)

@@ -23,7 +23,7 @@ from s2c_blender.model.generator import Generator
 from . import ablation
 from .dataset import MotionData
 from .settings import Training, read_training
-from .style_data import PieceData
+from .style_data import ExcerptData
 from .style_metrics import Judge
 from .style_report import Playing, asked
 from .train import MODEL, Job
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     def result() -> dict:
         training = read_training(given.config)
         models = runs(training, given.data, given.out, given.seeds, given.device)
-        judge = Judge(PieceData(MotionData.load(given.data, "train", training.model)))
+        judge = Judge(ExcerptData(MotionData.load(given.data, "train", training.model)))
         clips = MotionData.load(given.data, "test", training.model).clips[:JUDGED]
 
         def named(folder: Path) -> dict[str, float]:

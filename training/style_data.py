@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 S2C Piano Hands authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pieces of clips for training the style encoder (style_vae.py), and the codes that it finds in clips."""
+"""Excerpts of clips for training the style encoder (style_vae.py), and the codes that it finds in clips."""
 
 import json
 from collections import defaultdict
@@ -24,22 +24,22 @@ from .clips import performer_of
 from .dataset import MARGIN, MotionData, near
 from .lessons import Lesson
 from .performers import MIXED
-from .style_vae import VALUES, Pieces, as_values
+from .style_vae import VALUES, ExcerptPairs, as_values
 
-SHORTEST = 2 * FPS  # frames of a piece of which codes are made; the longest are a window
-HEARD = 0.5  # share of the pieces that codes are made of in which loudness is known
-FITTED = 500  # pieces of which mean and spread are taken
+SHORTEST = 2 * FPS  # frames of an excerpt of which codes are made; the longest are a window
+HEARD = 0.5  # share of the excerpts that codes are made of in which loudness is known
+FITTED = 500  # excerpts of which mean and spread are taken
 
 
 @dataclass(frozen=True)
-class PieceData:
-    """Pieces of the clips of a split."""
+class ExcerptData:
+    """Excerpts of the clips of a split."""
 
     motion: MotionData
     values: list[np.ndarray] | None = None  # of each clip [2, parts, VALUES], nan where not known; None: of none
 
     @classmethod
-    def of(cls, motion: MotionData, root: Path) -> "PieceData":
+    def of(cls, motion: MotionData, root: Path) -> "ExcerptData":
         """With the styles that the clips' annotations below `root` tell."""
         return cls(motion, [known_values(root, clip.name) for clip in motion.clips])
 
@@ -48,16 +48,16 @@ class PieceData:
         """All there are."""
         return self.motion.clips
 
-    def batch(self, step: int, size: int, seed: int = 0, rank: int = 0, misheard: float = 0.0) -> Pieces:
-        """`size` pairs of pieces, each from one hand of one clip; `misheard` is for other kinds of data."""
+    def batch(self, step: int, size: int, seed: int = 0, rank: int = 0, misheard: float = 0.0) -> ExcerptPairs:
+        """`size` pairs of excerpts, each from one hand of one clip; `misheard` is for other kinds of data."""
         rng = np.random.default_rng([seed, step, rank])
         return self._pairs(rng.integers(self.motion.ends[-1], size=size), rng)
 
-    def windows(self, count: int) -> Pieces:
+    def windows(self, count: int) -> ExcerptPairs:
         """`count` pairs, evenly spread over the split, the same each time."""
         return self._pairs(np.linspace(0, self.motion.ends[-1] - 1, count).astype(int), np.random.default_rng(0))
 
-    def _pairs(self, places: np.ndarray, rng: np.random.Generator) -> Pieces:
+    def _pairs(self, places: np.ndarray, rng: np.random.Generator) -> ExcerptPairs:
         """The first of each pair from near a place, the second from anywhere in its clip."""
         window = self.motion.config.window
         length, segment = int(rng.integers(min(SHORTEST, window), window + 1)), min(SEGMENT, window)
@@ -69,17 +69,17 @@ class PieceData:
             clip = self.clips[number]
             if self.values:
                 values[row] = self.values[number][side]
-            shown.append(piece(clip, side, first, length, heard=rng.random() < HEARD))
-            wanted.append(piece(clip, side, int(rng.integers(len(clip) - segment + 1)), segment))
-        return Pieces(*(torch.from_numpy(np.stack(part)) for part in (shown, wanted, sides, values)))
+            shown.append(excerpt(clip, side, first, length, heard=rng.random() < HEARD))
+            wanted.append(excerpt(clip, side, int(rng.integers(len(clip) - segment + 1)), segment))
+        return ExcerptPairs(*(torch.from_numpy(np.stack(part)) for part in (shown, wanted, sides, values)))
 
     def usual(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and spread of what is seen [SEEN], of pieces from all over the split; where nothing varies, spread 1."""
+        """Mean and spread of what is seen [SEEN], of excerpts of the whole split; spread 1 where nothing varies."""
         rng = np.random.default_rng(0)
         some = []
         for place in np.linspace(0, self.motion.ends[-1] - 1, FITTED).astype(int):
             number, first = self.motion.located(place)
-            some.append(piece(self.clips[number], int(rng.integers(2)), first, self.motion.config.window))
+            some.append(excerpt(self.clips[number], int(rng.integers(2)), first, self.motion.config.window))
         seen = np.concatenate(some).astype(float)
         spread = seen.std(axis=0)
         return seen.mean(axis=0), np.where(spread > 1e-4, spread, 1.0)
@@ -93,7 +93,7 @@ def known_values(root: Path, name: str) -> np.ndarray:
     return np.stack([as_values(style) for style in hands(told)])
 
 
-def piece(clip: Lesson, side: int, first: int, length: int, heard: bool = True) -> np.ndarray:
+def excerpt(clip: Lesson, side: int, first: int, length: int, heard: bool = True) -> np.ndarray:
     """What is seen of a hand in the frames [first, first + length) of a clip, [length, SEEN].
 
     Where it is not `heard`, all notes are of one loudness, as when a style is copied from keyframes (style_codes).
@@ -107,9 +107,9 @@ def piece(clip: Lesson, side: int, first: int, length: int, heard: bool = True) 
 
 @torch.inference_mode()
 def codes_of_clip(encoder: StyleEncoder, clip: Lesson) -> np.ndarray:
-    """Codes of a clip's hands in pieces of SEGMENT frames, [2, pieces, parts, width] float32."""
+    """Codes of a clip's hands in excerpts of SEGMENT frames, [2, excerpts, parts, width] float32."""
     device = encoder.offset.device
-    seen = [segments(piece(clip, side, 0, len(clip))) for side in (0, 1)]
+    seen = [segments(excerpt(clip, side, 0, len(clip))) for side in (0, 1)]
     found = encoder(torch.from_numpy(np.concatenate(seen)).to(device))[0].cpu().numpy()
     return found.reshape(2, -1, *found.shape[1:])
 

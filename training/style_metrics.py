@@ -19,7 +19,7 @@ from s2c_blender.model.style_encoder import StyleEncoder
 from .clips import performer_of
 from .lessons import Lesson
 from .performers import KNOWN
-from .style_data import PieceData, piece
+from .style_data import ExcerptData, excerpt
 
 SHOWN = 5 * FPS  # frames of a clip from which a style is to be taken
 _STEPS, _BATCH, _RATE = 600, 32, 2e-3  # of the judge's training
@@ -62,7 +62,7 @@ def _code(encode, clip: Lesson, frames: int, heard: bool) -> np.ndarray:
     """Mean code [2 * parts * width] of the beginning of a clip; not `heard`, its notes are of one loudness."""
     frames = min(frames, len(clip))
     return np.concatenate(
-        [encode(segments(piece(clip, side, 0, frames, heard))).mean(axis=0).ravel() for side in (LEFT, RIGHT)]
+        [encode(segments(excerpt(clip, side, 0, frames, heard))).mean(axis=0).ravel() for side in (LEFT, RIGHT)]
     )
 
 
@@ -72,7 +72,7 @@ class Judge:
     They are trained on performers' own motion, not on a model's.
     """
 
-    def __init__(self, data: PieceData, tell: Callable[[str], None] = lambda line: None, seed: int = 0):
+    def __init__(self, data: ExcerptData, tell: Callable[[str], None] = lambda line: None, seed: int = 0):
         """Learn from the named performers' clips of the training split."""
         named = [i for i, clip in enumerate(data.clips) if performer_of(clip.name) in KNOWN]
         self.names = sorted({performer_of(data.clips[i].name) for i in named})
@@ -89,8 +89,10 @@ class Judge:
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=_STEPS)
         for step in range(_STEPS):
             chosen = [data.clips[i] for i in rng.choice(named, _BATCH)]
+            latest = [max(len(clip) - SEGMENT, 0) for clip in chosen]
             seen = [
-                piece(c, int(rng.integers(2)), int(rng.integers(max(len(c) - SEGMENT, 0) + 1)), SEGMENT) for c in chosen
+                excerpt(clip, int(rng.integers(2)), int(rng.integers(last + 1)), SEGMENT)
+                for clip, last in zip(chosen, latest, strict=True)
             ]
             who = torch.tensor([self.names.index(performer_of(clip.name)) for clip in chosen])
             logits = self.networks(torch.from_numpy(np.stack(seen)))[0]  # [B, parts, performers]

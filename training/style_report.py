@@ -37,7 +37,7 @@ from .dataset import MotionData
 from .lessons import Lesson
 from .performers import HELD_OUT, KNOWN
 from .pipeline_metrics import at_30
-from .style_data import PieceData
+from .style_data import ExcerptData
 from .style_metrics import Judge, correlations, nearest_performer, responses, statistics
 
 SIDES = (LEFT, RIGHT)
@@ -69,7 +69,7 @@ def report(
     config = generator.config
     if config.audio.style.codes != "parts":
         raise UserError(f"The model in {folder} knows no styles part by part.", BAD_ARGUMENTS)
-    learned = PieceData(MotionData.load(data, "train", config))
+    learned = ExcerptData(MotionData.load(data, "train", config))
     held_out = MotionData.load(data, "test", config).clips
     known = [clip for clip in held_out if performer_of(clip.name) in KNOWN]
     unknown = [clip for clip in held_out if performer_of(clip.name) in HELD_OUT]

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What teaches the style encoder: parts that move what is played in a style, and a critic of them (after MimicParts).
 
-The codes of one piece of a clip must let decoders move the hand's parts as in another piece of the same clip, of which
-they are told what is played, and for fingers where the wrist is: so a code holds what both pieces share, which is how
-its part moves and not what it plays. What is restored so is mostly posture: how far a hand sways or bounces is small
-beside it, and when it does is not to be foreseen. Where the data tell the style, as simulated ones do, the codes
+The codes of one excerpt of a clip must let decoders move the hand's parts as in another excerpt of the same clip, of
+which they are told what is played, and for fingers where the wrist is: so a code holds what both excerpts share, which
+is how its part moves and not what it plays. What is restored so is mostly posture: how far a hand sways or bounces is
+small beside it, and when it does is not to be foreseen. Where the data tell the style, as simulated ones do, the codes
 must therefore tell its values (core.style), too, and those of fingers must not tell the wrist's, though much of how
 fingers bend comes from how high the wrist is: else the style of one part could not be changed alone.
 """
@@ -43,8 +43,8 @@ def as_values(style: Style) -> np.ndarray:
     return ((values - _EVERY.mean(axis=0)) / (_EVERY.std(axis=0) + 1e-6)).astype(np.float32)
 
 
-class Pieces(NamedTuple):
-    """Two pieces each of clips, of one hand of it (seen.py)."""
+class ExcerptPairs(NamedTuple):
+    """Two excerpts each of clips, of one hand of it (seen.py)."""
 
     shown: Tensor  # [B, N, SEEN], of which the codes are made
     wanted: Tensor  # [B, M, SEEN], which is to be made with them
@@ -121,7 +121,7 @@ class StyleStage(nn.Module):
         return {}
 
     @torch.no_grad()
-    def validate(self, batches: list[Pieces], config: ModelConfig) -> dict[str, float]:
+    def validate(self, batches: list[ExcerptPairs], config: ModelConfig) -> dict[str, float]:
         """Means of what the loss is made of, with the same codes each time."""
         torch.manual_seed(0)
         found = [self.parts_of_loss(batch) for batch in batches]
@@ -149,7 +149,7 @@ class StyleStage(nn.Module):
         change = (change - offset[MOTION : 2 * MOTION]) / scale[MOTION : 2 * MOTION]
         return torch.cat([motion, change, played], dim=2)
 
-    def forward(self, batch: Pieces) -> Tensor:
+    def forward(self, batch: ExcerptPairs) -> Tensor:
         """Each hand's loss [2], the critic's own in it: its gradient reaches the decoders the other way round."""
         parts = self.parts_of_loss(batch)
         loss = parts["motion"] + INFORMATION * parts["information"] + KEPT * parts["kept"] + parts["critic"]
@@ -157,7 +157,7 @@ class StyleStage(nn.Module):
         right = (batch.side == RIGHT).float()
         return torch.stack([_mean(loss, 1 - right), _mean(loss, right)])
 
-    def parts_of_loss(self, batch: Pieces) -> dict[str, Tensor]:
+    def parts_of_loss(self, batch: ExcerptPairs) -> dict[str, Tensor]:
         """What the loss is made of, [B] each.
 
         L1 of the normalised motion and its change, nats a code, L1 of codes that are found again, the critic's cross

@@ -32,7 +32,7 @@ from training.processes import Place, joined, precision_warning, threads
 from training.run import MODEL, Networks, Run
 from training.settings import HEARD, Stage, Training, read_training
 from training.stages import GestureStage, PositionStage, trained_predictors
-from training.style_data import PieceData, codes_of_clip, style_files, trained_encoder, write_performers
+from training.style_data import ExcerptData, codes_of_clip, style_files, trained_encoder, write_performers
 from training.style_vae import StyleStage
 
 
@@ -99,7 +99,7 @@ def train(job: Job, place: Place) -> int:
     torch.manual_seed(settings.seed)
     networks = _networks(job, config, predictors, data, begun=found is not None)
     if job.stage == "styles":
-        data, valid = (split and PieceData.of(split, job.data) for split in (data, valid))
+        data, valid = (split and ExcerptData.of(split, job.data) for split in (data, valid))
     with memory_told(place.device):
         told = {"run": wanted, "data": learned_from, "model": config.to_json()}
         run = Run(job.out, settings, place, config, networks.to(place.device), told, styles_of)
@@ -122,7 +122,7 @@ def _networks(
     if not begun and job.stage == "positions":
         networks.begin_from(job.hubert)
     elif not begun:
-        networks.begin_from(*PieceData(data).usual())
+        networks.begin_from(*ExcerptData(data).usual())
     return networks
 
 

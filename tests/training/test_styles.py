@@ -26,7 +26,7 @@ from training import export, style_ablation, style_data, style_metrics, style_re
 from training.dataset import ANONYMOUS, SOME_PARTS, MotionData
 from training.processes import Place
 from training.settings import read_training
-from training.style_data import PieceData, codes_of_clip, piece, trained_encoder
+from training.style_data import ExcerptData, codes_of_clip, excerpt, trained_encoder
 from training.style_vae import FOREIGN, VALUES, StyleStage, as_values
 
 STYLED = {
@@ -102,7 +102,7 @@ def test_a_model_has_the_encoder_that_it_learned_with(styles, positions, gesture
 def test_without_pytorch_the_codes_are_the_same(styles, data, config):
     model = read_training(config).model
     clip = MotionData.load(data, "valid", model).clips[0]
-    seen = segments(piece(clip, 1, 0, len(clip)))
+    seen = segments(excerpt(clip, 1, 0, len(clip)))
     found = encode(load_encoder(styles / "model"), seen, model.audio.style)
     expected = codes_of_clip(trained_encoder(styles / "model", model.audio.style), clip)[1]
     np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -123,7 +123,7 @@ def test_styles_make_other_motion_and_none_is_nobodys(gestures, data):
 
 def test_windows_are_told_a_style_of_their_clip_or_none(styles, data, config):
     model = read_training(config).model
-    motion = MotionData.load(data, "train", model)  # three clips of 180 frames: two pieces each, from 0 and 60
+    motion = MotionData.load(data, "train", model)  # three clips of 180 frames: two excerpts each, from 0 and 60
     codes = [np.full((2, 2, 4, 3), 1.0 + i) + np.array([-0.1, 0.1])[None, :, None, None] for i in range(3)]
     motion = MotionData(motion.clips, model, codes)
     heard = motion.batch(1, 600).heard.numpy()[:, 0, -32:].reshape(-1, 8, 4)
@@ -138,15 +138,15 @@ def test_windows_are_told_a_style_of_their_clip_or_none(styles, data, config):
     assert set(told[:, 0, 0].astype(float).round(3)) <= {1.0, 2.0, 3.0} and (told[..., 3] == 1).all()
 
 
-@pytest.mark.parametrize(("first", "pieces"), [(0, {1.1}), (28, {1.1}), (29, set()), (60, set()), (148, {0.9})])
-def test_the_style_is_not_told_by_the_window_itself(data, config, first: int, pieces: set):
+@pytest.mark.parametrize(("first", "excerpts"), [(0, {1.1}), (28, {1.1}), (29, set()), (60, set()), (148, {0.9})])
+def test_the_style_is_not_told_by_the_window_itself(data, config, first: int, excerpts: set):
     model = read_training(config).model  # windows of 32 frames
     clips = MotionData.load(data, "train", model).clips[:1]
     codes = [np.full((2, 2, 4, 3), 1.0) + np.array([-0.1, 0.1])[None, :, None, None]]
     motion = MotionData(clips, model, codes)
     told = [motion._told(0, first, np.random.default_rng(seed)) for seed in range(200)]
     found = {round(float(np.nanmean(one)), 1) for one in told if one is not None and np.isfinite(one).any()}
-    assert found == pieces | {1.0}
+    assert found == excerpts | {1.0}
 
 
 def test_the_codes_tell_the_styles_values_where_they_are_known(data, config):
@@ -154,7 +154,7 @@ def test_the_codes_tell_the_styles_values_where_they_are_known(data, config):
     stage = StyleStage(model.audio.style)
     clips = MotionData.load(data, "train", model)
     values = [np.full((2, 4, VALUES), value, np.float32) for value in (-1.0, np.nan, 1.0)]
-    batch = PieceData(clips, values).batch(0, 64)
+    batch = ExcerptData(clips, values).batch(0, 64)
     assert set(batch.values[batch.values.isfinite()].tolist()) == {-1.0, 1.0}
     unknown = batch.values.isnan().flatten(1).all(dim=1)
     found = stage.parts_of_loss(batch)["values"]
@@ -169,14 +169,14 @@ def test_a_training_of_styles_that_has_not_ended_is_told(styles, data, config, t
         run("positions", config, data, tmp_path / "positions", styles=tmp_path / "styles")
 
 
-def learned(pieces: PieceData, model, steps: int) -> StyleStage:
+def learned(excerpts: ExcerptData, model, steps: int) -> StyleStage:
     """A stage after some steps."""
     torch.manual_seed(0)
     stage = StyleStage(model.audio.style)
-    stage.begin_from(*pieces.usual())
+    stage.begin_from(*excerpts.usual())
     optimiser = torch.optim.AdamW([v for v in stage.parameters() if v.requires_grad], 3e-3)
     for step in range(steps):
-        loss = stage(pieces.batch(step, 12)).sum()
+        loss = stage(excerpts.batch(step, 12)).sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -195,10 +195,10 @@ def postures(data, config) -> MotionData:
 
 
 def test_codes_of_the_same_clip_restore_its_motion_better_than_anothers(postures):
-    stage = learned(PieceData(postures), postures.config, 100)
+    stage = learned(ExcerptData(postures), postures.config, 100)
 
     def missed(shown: int, wanted: int) -> float:
-        seen = [stage.normal(torch.from_numpy(piece(postures.clips[n], 1, 0, 120))[None]) for n in (shown, wanted)]
+        seen = [stage.normal(torch.from_numpy(excerpt(postures.clips[n], 1, 0, 120))[None]) for n in (shown, wanted)]
         with torch.no_grad():
             made = stage.decode(seen[1], stage.encoder.normalised(seen[0])[0])
         return float((made - seen[1])[..., :MOTION].abs().mean())
@@ -212,9 +212,9 @@ def test_codes_learn_to_tell_values(postures):
     values = [np.full((2, 4, VALUES), value, np.float32) for value in (-1.0, 0.0, 1.0)]
     for of_clip in values:
         of_clip[:, 0] = np.nan  # else fingers' codes would tell the wrist's, and spies would have them unlearn theirs
-    pieces = PieceData(postures, values)
-    stage = learned(pieces, postures.config, 100)
-    found = stage.validate([pieces.windows(24)], postures.config)["values"]
+    excerpts = ExcerptData(postures, values)
+    stage = learned(excerpts, postures.config, 100)
+    found = stage.validate([excerpts.windows(24)], postures.config)["values"]
     assert found < 0.3  # 0.67 for who answers with the mean
 
 
@@ -306,12 +306,12 @@ def test_judges_know_performers_who_differ(data, config, monkeypatch):
     monkeypatch.setattr(style_metrics, "_STEPS", 60)
     monkeypatch.setattr(style_metrics, "KNOWN", ("ann", "bob"))
     clips = MotionData.load(data, "train", read_training(config).model)
-    judge = style_metrics.Judge(PieceData(clips))
+    judge = style_metrics.Judge(ExcerptData(clips))
     right = [
         name == clip.name.split("/")[0]
         for clip in clips.clips
         for side in (0, 1)
-        for name in judge.names_of(piece(clip, side, 0, len(clip)))
+        for name in judge.names_of(excerpt(clip, side, 0, len(clip)))
     ]
     assert np.mean(right) > 0.8
 
