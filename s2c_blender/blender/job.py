@@ -139,18 +139,11 @@ state = State()
 
 
 def start(context: bpy.types.Context, plan: Plan | None = None) -> Run:
-    """Begin what is planned, or the panel's music, of several strips the first.
-
-    UserError, also shown in the panel, when that cannot be.
-    """
+    """Begin what is planned, or the panel's music, of several strips the first. UserError when that cannot be."""
     state.trouble, state.done = None, 0
-    try:
-        names = [] if plan else strip_names(context)
-        several = len(names) > 1
-        state.run = Run(context, plan or orders.music(names[0] if several else "", several))
-    except UserError as error:
-        fail(error)
-        raise
+    names = [] if plan else strip_names(context)
+    several = len(names) > 1
+    state.run = Run(context, plan or orders.music(names[0] if several else "", several))
     state.waiting = names[1:]
     return state.run
 
@@ -166,7 +159,6 @@ def go_on(context: bpy.types.Context, scene_uid: int) -> bool:
         except UserError as error:  # the others can be played all the same
             failed = error
     if failed and not state.run:
-        fail(failed)
         raise failed
     return state.run is not None
 
@@ -197,7 +189,7 @@ def stop(sentence: str = "") -> None:
 
 
 def fail(error: UserError) -> None:
-    """End the running generation and show why."""
+    """End the running generation, if there is one, and show why: for operators, once for each error."""
     stop()
     left, state.waiting = len(state.waiting), []
     others = f" The strips after it ({left}) were not played." if left else ""
@@ -240,9 +232,6 @@ def finish(report: dict) -> str:
             take.report = json.dumps(told | {"warnings": warnings})
         put_on_rig(target, take, run.order.push_down)  # if it cannot be keyed, the take stays for another try
         state.done += 1
-    except UserError as error:
-        fail(error)
-        raise
     except BaseException:
         stop()
         raise
@@ -276,8 +265,8 @@ def blocking(context: bpy.types.Context, plan: Plan | None = None) -> str:
     while True:
         try:
             report = run.worker.wait(run.told)
-        except UserError as error:
-            fail(error)
+        except UserError:
+            stop()
             raise
         except (Cancelled, KeyboardInterrupt):
             cancel()

@@ -272,14 +272,45 @@ def test_strips_pushed_down_move_together_and_keep_their_ends(settings, scene, t
     assert np.abs(measure(scene, found, 141.0, np.array([0.5, 1.5])).pads - shown).max() < 1e-5
 
 
-@pytest.mark.skipif(not HAS_SOUND, reason="the bpy 4.2 module has no sound")
-def test_several_selected_strips_become_takes_on_one_timeline(settings, scene, tmp_path, monkeypatch):
+def two_strips(scene, folder: Path) -> None:
+    """Two selected strips of sound, one after the other."""
     editor = scene.sequence_editor_create()
     made = editor.strips if hasattr(editor, "strips") else editor.sequences
     for name, frame in (("one", 1), ("two", 201)):
-        strip = made.new_sound(name=name, filepath=str(clicks(tmp_path / f"{name}.wav")), channel=1, frame_start=frame)
+        strip = made.new_sound(name=name, filepath=str(clicks(folder / f"{name}.wav")), channel=1, frame_start=frame)
         strip.select = True
     editor.active_strip = strip
+
+
+@pytest.mark.skipif(not HAS_SOUND, reason="the bpy 4.2 module has no sound")
+def test_when_one_of_several_strips_fails_the_others_are_told_of(settings, scene, tmp_path, monkeypatch):
+    two_strips(scene, tmp_path)
+
+    class Deaf:
+        """A worker that hears nothing."""
+
+        def __init__(self, ordered, result, **options):
+            pass
+
+        def wait(self, told):
+            raise UserError("No piano notes were found in one.wav: is it a recording of a piano?")
+
+        def cancel(self):
+            pass
+
+        log = ""
+
+    monkeypatch.setattr(job, "Worker", Deaf)
+    monkeypatch.setattr(job, "cache_folder", lambda context: tmp_path)
+    with pytest.raises(RuntimeError, match="No piano notes"):
+        bpy.ops.piano_hands.generate()
+    assert job.state.trouble.sentence.endswith("is it a recording of a piano? The strips after it (1) were not played.")
+    assert not job.state.waiting and not job.state.run and not settings.takes
+
+
+@pytest.mark.skipif(not HAS_SOUND, reason="the bpy 4.2 module has no sound")
+def test_several_selected_strips_become_takes_on_one_timeline(settings, scene, tmp_path, monkeypatch):
+    two_strips(scene, tmp_path)
     assert source_name(bpy.context) == "2 selected strips"
     jobs = []
 
