@@ -14,7 +14,7 @@ Student's 95 % intervals. A run that was stopped goes on with the same command.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,13 +100,19 @@ def parameters(config: ModelConfig) -> int:
         return sum(value.numel() for value in make_hands(config).parameters())
 
 
-def runs(training: Training, data: Path, out: Path, seeds: int, device: str) -> dict[str, list[Path]]:
-    """Train what is not trained yet; model folders of every variant, one a seed. UserError as train_alike."""
+def runs(
+    training: Training, data: Path, out: Path, seeds: int, device: str, variants: Iterable[str] = VARIANTS
+) -> dict[str, list[Path]]:
+    """Train what is not trained yet; model folders of the variants, one a seed. UserError as train_alike.
+
+    BASE is always among them.
+    """
+    names = [name for name in VARIANTS if name == BASE or name in variants]
     first = out / "positions"
     jobs = [Job("positions", training, data, first)]
-    models: dict[str, list[Path]] = {name: [] for name in VARIANTS}
+    models: dict[str, list[Path]] = {name: [] for name in names}
     for seed in range(seeds):
-        for name in VARIANTS:
+        for name in names:
             run = run_of(out, name, seed)
             recipe = replace(
                 training, model=variant(training.model, name), gestures=replace(training.gestures, seed=seed)
@@ -255,13 +261,15 @@ def told(result: Callable[[], dict], out: Path) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; its exit code."""
-    given = parser("ablation", __doc__.split("\n")[0]).parse_args(arguments)
+    line = parser("ablation", __doc__.split("\n")[0])
+    line.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help=f"only {BASE} and these")
+    given = line.parse_args(arguments)
     torch.set_num_threads(given.threads)
 
     def result() -> dict:
         training = read_training(given.config)
         training = replace(training, model=without_styles(training.model))
-        models = runs(training, given.data, given.out, given.seeds, given.device)
+        models = runs(training, given.data, given.out, given.seeds, given.device, given.variants)
         return compared(models, given.data, clips=given.clips)
 
     return told(result, given.out)
