@@ -77,6 +77,8 @@ def test_a_network_may_move_the_wrist_too(tmp_path: Path):
     moved, same = Generator(large, device="cpu").generate(music(5), 150, seed=1, sampling=FAST)
     other, _ = Generator(large, device="cpu").generate(music(5), 150, seed=2, sampling=FAST)
     assert poses.shape == (2, 150, 48)
+    alone = Generator(large, device="cpu").predict_positions(music(5), 150)
+    np.testing.assert_allclose(alone, predicted, atol=1e-8)
     np.testing.assert_array_equal(same, poses)
     assert 0.05 < np.abs(moved - predicted).mean() < np.abs(moved - predicted).max() <= 0.5 + 1e-6
     assert np.abs(moved - other).mean() > 0.05

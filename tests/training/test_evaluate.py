@@ -14,8 +14,9 @@ from s2c_blender.core.notes import LEFT, RIGHT, UNKNOWN, Score, make_notes
 from s2c_blender.errors import BAD_ARGUMENTS, UserError
 from s2c_blender.model.camera import Camera, to_camera
 from s2c_blender.model.config import AudioConfig, FrameConfig
+from s2c_blender.model.generator import Generator
 from s2c_blender.model.mano import neutral
-from s2c_blender.model.weights import load_state, write_hand
+from s2c_blender.model.weights import load_state, read_config, write_hand
 from tests.model.tiny_model import HUBERT, STYLED, TINY, write_model, write_styles
 from tests.training.two_hands import play, truth_of
 from training import layout
@@ -168,6 +169,20 @@ def test_a_whole_run(data, model, autoencoder, tmp_path, capsys):
         assert told in text
     assert "left out. " in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "report.md"]
+
+
+def test_clips_of_one_performer_and_what_the_position_networks_say(data, model, tmp_path):
+    config = read_config(model)
+    moving = write_model(tmp_path / "moving", replace(config, gesture=replace(config.gesture, wrist=True)))
+    result = evaluate([moving], data, performers=["two"], seeds=1, seconds=8, autoencoder=None)
+    assert result["clips"] == ["two/a/0"] and set(result["skipped"]) == {"two/short/0"}
+    figures = result["tables"][0]["figures"]["moving"]
+    positions = Generator(moving).predict_positions(read_take(data, "two/a/0", 8).recording, 240)
+    truth = read_take(data, "two/a/0", 8, camera=True).in_frame("piano")
+    away = 1e3 * np.linalg.norm((positions - truth.positions)[..., :2], axis=2).mean(axis=1)
+    assert figures["pd_predicted_mm_left"]["mean"] == pytest.approx(away[LEFT])
+    assert figures["pd_predicted_mm"]["mean"] == pytest.approx(away.mean())
+    assert figures["pd_predicted_mm"]["mean"] != pytest.approx(figures["pd_xy_mm"]["mean"], rel=1e-3)
 
 
 def test_hands_that_are_not_told_are_found(data):

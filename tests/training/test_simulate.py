@@ -184,6 +184,15 @@ def test_another_seed_makes_other_clips(music):
     assert simulate.camera_of("flat", 0) != simulate.camera_of("flat", 1)
 
 
+def test_only_the_clips_of_one_split(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(simulate, "_all_done", lambda root, tasks, jobs: iter(made.append(tasks) or ()))
+    simulate.simulate(tmp_path, pieces(), hours=1.0, seed=0, jobs=1, splits=["test"])
+    assert made[0] and {task.split for task in made[0]} == {"test"}
+    planned = [task.name for task in itertools.islice(simulate.plan(pieces(), 0), 1000) if task.split == "test"]
+    assert [task.name for task in made[0]] == planned[: len(made[0])]
+
+
 def test_trouble_in_a_worker_is_one_sentence(music, tmp_path):
     out = tmp_path / "data"
     out.mkdir()
