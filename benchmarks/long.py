@@ -5,8 +5,8 @@
 The bundled piece, again and again, each length in a fresh worker process as from Blender, growing motion included.
 --of all: from a sound file until the motion file is written, without a cache. --of motion: from MIDI. --of sound: from
 a sound file until its notes are known. --generator pianist leaves the gesture model out. --hollow leaves out what is
-proportional to the length by its making, the fingering, the windows' solver and the listening network, so that
-everything else is seen at 180 minutes too.
+proportional to the length by its making, the gesture model, the fingering, the windows' solver and the listening
+network, so that everything else is seen at 180 minutes too.
 Prints for each length seconds, the processor's seconds in all and for each minute of music, which other programs
 disturb less, and the peak memory of the process (MB).
 """
@@ -100,7 +100,7 @@ def measure(minutes: float, arguments: argparse.Namespace) -> dict:
             source = recording(minutes * 60, folder / "song.wav")
         lines = NO_PLAYING if arguments.of == "sound" else ""
         lines += NO_SOLVING + NO_NETWORK if arguments.hollow else ""
-        generator = "pianist" if arguments.of == "sound" else arguments.generator
+        generator = "pianist" if arguments.of == "sound" or arguments.hollow else arguments.generator
         job = Job(str(source), generator=generator, device="cpu", backend=arguments.backend)
         begun, before = time.perf_counter(), processor_seconds()
         report = Worker(job, folder / "motion.npz", folder=folder, python_args=first(lines)).wait()

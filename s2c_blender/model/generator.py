@@ -104,7 +104,7 @@ class Generator:
         return positions, poses * scale + offset
 
     def predict_positions(self, recording: Recording, frames: int) -> np.ndarray:
-        """What the position networks alone answer, as `generate`'s positions: no diffusion has moved the wrists."""
+        """What the position networks alone answer, [2, frames, 3] as of `generate`: no diffusion moves the wrists."""
         listener = _Listener(self, recording, frames, self.config.window // 4, None)
         for first in listener.starts:
             listener.condition(first)
